@@ -1,0 +1,1 @@
+"""Model catalogue: the data beside this file; twin.catalog reads it."""

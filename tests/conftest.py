@@ -1,0 +1,53 @@
+"""Common fixtures. Tests use the real stores in tmp_path, the real SmolLM2 and MiniLM from the user's cache, and no network."""
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
+
+
+@pytest.fixture(autouse=True)
+def airplane_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test runs offline: a connect() to anything but this machine is an error, not a surprise in CI."""
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            host = address[0]
+            if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+                raise OSError(f"tests are offline; something connected to {host}")
+        real(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test ever touches the home of the person who runs it."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("TWIN_HOME", str(home))
+    monkeypatch.delenv("TWIN_MODEL", raising=False)
+    return home
+
+
+def core_path(name: str) -> Path:
+    """A core in the user's cache. A missing one fails the run: `make test` fetches it."""
+    from twin.catalog import Catalog
+
+    return Catalog().path(name)
+
+
+@pytest.fixture(scope="session")
+def smollm() -> Iterator[Any]:
+    """The real SmolLM2-135M through llama.cpp, loaded once."""
+    from twin.engine.llama import LlamaEngine
+
+    engine = LlamaEngine(core_path("smollm2-135m"), n_ctx=2048, trusted=True)
+    yield engine
+    engine.close()

@@ -1,0 +1,83 @@
+"""A home is private, its files are whole or absent, and its lock says who holds it."""
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twin.errors import HomeBusy, HomeError, HomeFull
+from twin.home import Home, write_atomically
+
+
+def test_a_home_is_for_its_owner_only(tmp_path: Path) -> None:
+    home = Home(tmp_path / "twin").create()
+
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
+
+
+def test_naming_a_home_makes_nothing(tmp_path: Path) -> None:
+    Home(tmp_path / "twin")
+
+    assert not (tmp_path / "twin").exists()
+
+
+def test_the_environment_names_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWIN_HOME", str(tmp_path / "elsewhere"))
+
+    assert Home().root == tmp_path / "elsewhere"
+
+
+def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
+    script = ("import sys; from twin.home import Home\n"
+              "with Home(sys.argv[1]).writing('a long import'):\n  print('in', flush=True); sys.stdin.read()")
+    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout is not None
+        first.stdout.readline()
+        with pytest.raises(HomeBusy, match=rf"process {first.pid} .*a long import"), Home(tmp_path).writing("x", wait_s=0.1):
+            pass
+        first.communicate()
+
+    with Home(tmp_path).writing("after it"):
+        pass
+
+
+def test_a_dead_writer_does_not_lock_the_home_for_ever(tmp_path: Path) -> None:
+    script = "import os, sys; from twin.home import Home\nwith Home(sys.argv[1]).writing('x'):\n  os.kill(os.getpid(), 9)"
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+
+    with Home(tmp_path).writing("next", wait_s=0.5):
+        pass
+
+
+def test_a_file_is_written_whole_and_for_its_owner(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "role.md"
+    write_atomically(target, "первый")
+    write_atomically(target, "второй")
+
+    assert target.read_text("utf-8") == "второй"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_full_disk_is_named_and_leaves_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "role.md"
+    write_atomically(target, "old")
+    script = ("import resource, signal, sys; from pathlib import Path; from twin.home import write_atomically\n"
+              "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+              "write_atomically(Path(sys.argv[1]), 'x' * 100000)")
+    done = subprocess.run([sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=False)
+
+    assert HomeFull.__name__ in done.stderr
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_home_that_is_a_file_is_refused_with_a_next_step(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+
+    with pytest.raises(HomeError, match="--home"):
+        Home(tmp_path / "file").create()

@@ -1,0 +1,59 @@
+"""Words, sentences and languages, in Russian and English."""
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin import text
+
+
+@pytest.mark.parametrize(("said", "language"), [
+    ("Как подключить LoRA к Qwen через llama.cpp?", "ru"), ("How do I bake bread?", "en"), ("12 + 30 = ?", "und"),
+    ("Explain слово to me, please, in a few plain English words", "en"), ("", "und")])
+def test_the_language_is_told_by_script_even_among_foreign_terms(said: str, language: str) -> None:
+    assert text.language(said) == language
+
+
+@pytest.mark.parametrize(("one", "other"), [
+    ("машина", "машины"), ("вопросы", "вопросами"), ("ёлка", "елка"), ("running", "runs"), ("Questions", "question")])
+def test_forms_of_a_word_share_a_stem(one: str, other: str) -> None:
+    assert text.stems(one) == text.stems(other)
+
+
+def test_quoted_lines_and_code_are_not_ones_own_words() -> None:
+    said = "My question:\n> he wrote this\n```python\nprint('what?')\n```\nWhy does it print?"
+
+    own = "".join(said[a:b] for a, b in text.own_spans(said))
+
+    assert "My question" in own
+    assert "Why does it print?" in own
+    assert "he wrote" not in own
+    assert "print('" not in own
+
+
+def test_an_open_fence_runs_to_the_end() -> None:
+    assert text.own_spans("```\ncode without an end") == []
+
+
+@given(st.text())
+def test_spans_point_at_what_they_say(said: str) -> None:
+    for a, b in [*text.sentences(said), *text.own_sentences(said)]:
+        assert 0 <= a < b <= len(said)
+        assert said[a:b] == said[a:b].strip()
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8")))
+def test_clean_text_is_nfc_and_cleaning_twice_changes_nothing(said: str) -> None:
+    cleaned = text.clean(said)
+
+    assert unicodedata.is_normalized("NFC", cleaned)
+    assert text.clean(cleaned) == cleaned
+
+
+def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
+    """SQLite, LanceDB and llama.cpp all refuse it; the rest of the message must not be lost for one half of an emoji."""
+    assert text.clean("a\ud83db") == "a\ufffdb"
+    assert text.clean("\ud83d\ude00 да") == "\U0001f600 да"

@@ -1,0 +1,4 @@
+"""`python -m twin` is the command `twin`."""
+from twin.cli import main
+
+main()

@@ -1,0 +1,313 @@
+"""Twin: one person's twin, wired from its parts; one turn from message to events.
+
+Synchronous and silent: faces drain `stream` and bring threads. The core is loaded at the first question, never at
+opening, so that imports and the profile work before any model is there.
+"""
+from __future__ import annotations
+
+import os
+import re
+import uuid
+from collections.abc import Callable, Generator, Iterable, Iterator
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from twin import exporters, importers, profile, prompt, reader, roles, text
+from twin.archive import Archive
+from twin.catalog import Catalog
+from twin.errors import ModelMissing, TwinError, UsageError
+from twin.home import Home, write_atomically
+from twin.memory import Memory
+from twin.router import Router
+from twin.types import (
+    Answered,
+    Conversation,
+    Embedder,
+    Engine,
+    Event,
+    Failed,
+    ImportReport,
+    Interrupted,
+    Profile,
+    Progress,
+    Recalled,
+    Routed,
+    Thinking,
+    Token,
+    Turn,
+    Usage,
+    never,
+)
+
+if TYPE_CHECKING:
+    from twin.exporters import Exported
+    from twin.roles import RoleMap
+
+MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
+MIN_SCORE = 0.25      # weaker finds are noise more often than help
+_CITED = re.compile(r"\[(\d{1,2})\]")
+
+
+class Twin:
+    """The twin of one person. Made by `open`; a context manager; one thread at a time.
+
+    Everything a face can do is a method here. Errors are those of twin.errors.
+    """
+
+    def __init__(self, home: Home, *, engine: Engine | None = None, embedder: Embedder | None = None,
+                 model: str | None = None, n_ctx: int = 8192, catalog: Catalog | None = None) -> None:
+        self.home = home
+        self.archive = Archive(home)
+        self.memory = Memory(home.memory, embedder)
+        self.embedder = embedder
+        self.catalog = catalog or Catalog()
+        self.conversation = str(uuid.uuid4())
+        self._engine = engine
+        self._model = model
+        self._n_ctx = n_ctx
+        self._router: Router | None = None
+        self._profile: Profile | None = None
+
+    @classmethod
+    def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
+             model: str | None = None, n_ctx: int = 8192) -> Twin:
+        """Open the twin that lives in `home` (default: TWIN_HOME or the platform's data folder).
+
+        `engine` takes any Engine; otherwise `model` (a catalogue name or a GGUF path; default TWIN_MODEL or the best
+        core on this machine) is loaded at the first question. Nothing is written before the first import or question.
+        """
+        place = home if isinstance(home, Home) else Home(home)
+        catalog = Catalog()
+        return cls(place, engine=engine, embedder=_embedder(catalog), model=model or os.environ.get("TWIN_MODEL"),
+                   n_ctx=n_ctx, catalog=catalog)
+
+    def __enter__(self) -> Twin:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Twin({str(self.home.root)!r})"
+
+    def close(self) -> None:
+        """Free the core and the stores."""
+        if self._engine is not None:
+            self._engine.close()
+            self._engine = None
+        self.archive.close()
+
+    # ---- what the person wrote ---------------------------------------------------------------------------------
+
+    def add(self, conversations: Iterable[Conversation], *, progress: Progress | None = None) -> ImportReport:
+        """Store conversations and make them recallable at once. The same ones again change nothing."""
+        return self._store(conversations, progress=progress)
+
+    def import_path(self, path: str | os.PathLike[str], *, dry_run: bool = False,
+                    progress: Progress | None = None) -> ImportReport:
+        """Read a file, zip or folder of exports and notes. `dry_run` reports what would happen and writes nothing."""
+        return self._store(importers.read(Path(path), progress=progress), dry_run=dry_run, progress=progress)
+
+    def _store(self, found: Iterable[Any], *, dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
+        report, changed = self.archive.add(found, dry_run=dry_run)
+        if not dry_run and changed:
+            self._index(changed, progress)
+        self._profile = None
+        return report
+
+    def _index(self, changed: list[tuple[str, str]], progress: Progress | None) -> None:
+        wanted = set(changed)
+        items = [(conversation, message) for conversation, message in self.archive.messages()
+                 if (conversation, message.id) in wanted]
+        with self.home.writing("index of new messages"):
+            self.memory.add(items, progress=progress)
+
+    def rebuild_memory(self, *, progress: Progress | None = None) -> int:
+        """Build recall anew from the archive; returns the number of passages."""
+        with self.home.writing("memory rebuild"):
+            self.memory.rebuild(self.archive.messages(), progress=progress)
+        return self.memory.count()
+
+    def recall(self, query: str, k: int = 10, *, own: bool | None = None) -> list[Recalled]:
+        """The passages that fit a query, best first. `own=True` keeps to the person's own words."""
+        if k < 1:
+            raise UsageError(f"k is {k}; at least one result must be asked for.", "Use k=10.")
+        return self.memory.recall(query, k, own=own)
+
+    # ---- who the person is ----------------------------------------------------------------------------------------
+
+    def profile(self, *, read: int = 0, progress: Progress | None = None,
+                cancel: Callable[[], bool] = never) -> Profile:
+        """The profile with evidence. By rules at once; `read` lets the core read up to so many more own messages first.
+
+        What the core read is kept, batch by batch, so reading can be stopped and taken up again.
+        """
+        if read > 0:
+            self._read(read, progress, cancel)
+        self._profile = profile.build(self.archive.messages(), points=self.archive.points(),
+                                      read_by_core=self.archive.read_by_core())
+        return self._profile
+
+    def _read(self, limit: int, progress: Progress | None, cancel: Callable[[], bool]) -> None:
+        engine = self.engine
+        known = self.archive.read_keys(engine.id)
+        unread = [(conversation, message) for conversation, message in self.archive.messages(own=True)
+                  if (conversation, message.id) not in known]
+        chosen = profile.candidates(unread, limit)
+        for keys, points in reader.read(engine, chosen, profile.facets(), progress=progress, cancel=cancel):
+            self.archive.save_points(engine.id, points, keys)
+
+    @property
+    def role_map(self) -> RoleMap:
+        """The roles as they stand on disk now; the six seed roles the first time."""
+        if not self.home.roles.is_dir():
+            with self.home.writing("seed roles"):
+                return roles.ensure(self.home.roles)
+        return roles.load(self.home.roles)
+
+    # ---- a turn -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def constitution(self) -> str:
+        """The invariant part of the system prompt: constitution.md in the home when the person wrote one."""
+        own = self.home.root / "constitution.md"
+        return own.read_text("utf-8").strip() if own.is_file() else prompt.CONSTITUTION
+
+    @property
+    def engine(self) -> Engine:
+        """The core, loaded now if it was not yet. Raises ModelMissing with the command that fetches one."""
+        if self._engine is None:
+            self._engine = self._load()
+        return self._engine
+
+    def _load(self) -> Engine:
+        from twin.engine.llama import LlamaEngine  # here: loads llama_cpp, which an import or a profile never needs
+
+        name = self._model or self.catalog.best_core()
+        if name is None:
+            wanted = self.catalog.recommend().model.name
+            raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
+        path = self.catalog.path(name)
+        model = self.catalog.by_path(path)
+        return LlamaEngine(path, family=model.family if model else "chatml", n_ctx=self._n_ctx, trusted=model is not None)
+
+    def ask(self, question: str, role: str | None = None) -> Turn:
+        """Ask and wait for the whole turn. Raises the error of a turn that failed."""
+        for event in self.stream(question, role=role):
+            if isinstance(event, Failed):
+                raise event.error
+            if isinstance(event, Answered | Interrupted):
+                return event.turn
+        raise TwinError("The turn ended without an answer.", "Ask again.")
+
+    def stream(self, question: str, role: str | None = None, *, conversation: str | None = None,
+               cancel: Callable[[], bool] = never) -> Iterator[Event]:
+        """One turn as events: Routed, Recalled..., Thinking/Token..., then Answered, Interrupted or Failed.
+
+        `cancel` is asked between tokens. A turn that ends with Failed stores nothing.
+        """
+        try:
+            yield from self._turn(question, role, conversation or self.conversation, cancel)
+        except TwinError as error:
+            yield Failed(error)
+
+    def _turn(self, question: str, role: str | None, conversation: str, cancel: Callable[[], bool]) -> Iterator[Event]:
+        question = text.clean(question).strip()
+        if not question:
+            raise UsageError("The question is empty.", "Write what you want to ask.")
+        role_map = self.role_map
+        if self._router is None or self._router.role_map.version != role_map.version:
+            self._router = Router(role_map, self.embedder)
+        route = self._router.route(question, asked=role)
+        yield Routed(route)
+        found = self.recall(question, MEMORIES * 2, own=True) if self.memory.count() else []
+        engine, chosen = self.engine, role_map.role(route.role)
+        rendered = prompt.render(
+            family=engine.family, question=question, header=roles.header(chosen, text.language(question)),
+            count=lambda piece: len(engine.tokenize(piece)), budget=engine.n_ctx - chosen.sampling.max_tokens - 16,
+            role=chosen.id, constitution=self.constitution, about=prompt.digest(self._known()),
+            history=self.archive.turns(conversation),
+            memories=[memory for memory in found if memory.score >= MIN_SCORE][:MEMORIES])
+        yield from rendered.memories
+        started = datetime.now(UTC)
+        answer, thinking, finish, usage = yield from _answer(engine, rendered, chosen, cancel)
+        numbers = {int(number) for number in _CITED.findall(answer)}
+        turn = Turn(
+            id=str(uuid.uuid4()), conversation=conversation, question=question, answer=answer, route=route,
+            status="interrupted" if finish == "cancelled" else "answered", model=engine.id, role_map=role_map.version,
+            memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
+            cited=tuple(sorted(n for n in numbers if 1 <= n <= len(rendered.memories))))
+        self.archive.save_turn(turn)
+        yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
+
+    def _known(self) -> Profile:
+        """The profile as of the last import: the digest stays equal within a conversation, and so does the prefix."""
+        return self._profile or self.profile()
+
+    # ---- what leaves -----------------------------------------------------------------------------------------------
+
+    def export(self, format: str = "prompt", *, path: str | os.PathLike[str] | None = None, budget: int = 8000,
+               language: str | None = None) -> tuple[Path, Exported]:
+        """Write the profile as an export; returns where it lies and what was cut. Formats: prompt."""
+        if format not in exporters.FORMATS:
+            raise UsageError(f"There is no export format {format!r}.", f"Known: {', '.join(exporters.FORMATS)}.")
+        made = exporters.FORMATS[format](self.profile(), language=language, budget=budget)
+        target = Path(path) if path else self.home.exports / f"{format}.md"
+        write_atomically(target, made.text)
+        return target, made
+
+    def chat(self) -> Any:
+        """A chat widget for Jupyter."""
+        from twin.widget import Chat  # a face above; here only as the method's convenience, loaded when asked for
+
+        return Chat(self)
+
+
+def _embedder(catalog: Catalog) -> Embedder | None:
+    """MiniLM when it is on this machine; recall works without it, by words alone."""
+    try:
+        folder = catalog.path("minilm").parent
+    except ModelMissing:
+        return None
+    from twin.embedder import MiniLM  # here: loads onnxruntime
+
+    return MiniLM(folder)
+
+
+def _answer(engine: Engine, rendered: prompt.Prompt, role: roles.Role,
+            cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, str, Usage]]:
+    """Drain the engine into Token and Thinking events; the value is (answer, thinking, finish, usage)."""
+    said: dict[type[Token] | type[Thinking], str] = {Token: "", Thinking: ""}
+    finish, usage, splitter = "stop", Usage(), _Thoughts()
+    for piece in engine.stream(rendered, role.sampling, cancel=cancel):
+        for kind, part in splitter.feed(piece.text, last=piece.finish is not None):
+            said[kind] += part
+            yield kind(part)
+        finish, usage = piece.finish or finish, piece.usage or usage
+    return said[Token].strip(), said[Thinking].strip(), finish, usage
+
+
+class _Thoughts:
+    """Tells the text between <think> and </think> from the answer, with tags split over pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._kind: type[Token] | type[Thinking] = Token
+
+    def feed(self, piece: str, *, last: bool) -> Iterator[tuple[type[Token] | type[Thinking], str]]:
+        self._held += piece
+        while self._held:
+            tag = "</think>" if self._kind is Thinking else "<think>"
+            before, found, after = self._held.partition(tag)
+            if found:
+                if before:
+                    yield self._kind, before
+                self._held, self._kind = after, Token if self._kind is Thinking else Thinking
+                continue
+            keep = 0 if last else next((n for n in range(len(tag) - 1, 0, -1) if self._held.endswith(tag[:n])), 0)
+            ready, self._held = self._held[:len(self._held) - keep], self._held[len(self._held) - keep:]
+            if ready:
+                yield self._kind, ready
+            return

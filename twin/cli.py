@@ -1,0 +1,330 @@
+"""The command line: every verb is a method of Twin or Catalog, and this file only draws.
+
+Results go to stdout (with --json exactly one document), progress and notes to stderr.
+Exit status: 0 done, 1 a check failed, 2 bad use or bad input.
+"""
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from twin import __version__
+from twin.errors import TwinError
+
+if TYPE_CHECKING:
+    from twin.chat import Twin
+    from twin.types import ImportReport, Turn
+
+_HOME = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
+                     help="Where this twin lives (default: TWIN_HOME or your data folder).")
+_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
+_MODEL = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
+
+
+def note(text: str) -> None:
+    """A line for the person, away from the results."""
+    click.echo(text, err=True)
+
+
+def show(document: Any) -> None:
+    """The one JSON document of a --json run."""
+    from twin.types import to_plain
+
+    click.echo(json.dumps(to_plain(document), ensure_ascii=False, indent=1))
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command whose TwinErrors become two sentences on stderr and the exit status of the error."""
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            status = function(*args, **kwargs)
+        except TwinError as error:
+            if kwargs.get("as_json"):
+                show({"error": type(error).__name__, "what": error.what, "next_step": error.next_step})
+            note(f"twin: {error}")
+            sys.exit(error.exit_status)
+        except BrokenPipeError:
+            sys.exit(0)
+        except KeyboardInterrupt:
+            note("\nStopped.")
+            sys.exit(130)
+        if status:
+            sys.exit(status)
+    return run
+
+
+@contextmanager
+def opened(home: Path | None, model: str | None = None) -> Iterator[Twin]:
+    """The twin, closed at the end whatever happens."""
+    from twin.chat import Twin
+
+    with Twin.open(home, model=model) as twin:
+        yield twin
+
+
+class Bar:
+    """Progress on stderr: one line that overwrites itself on a terminal, one line a stage elsewhere."""
+
+    def __init__(self) -> None:
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        count = f"{done:,}" + (f" of {total:,}" if total else "")
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[K{stage}: {count}", nl=bool(total and done >= total), err=True)
+        elif stage != self._stage:
+            note(f"{stage} ...")
+        self._stage = stage
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+def main() -> None:
+    """Your own AI twin, on your own machine: import what you wrote, see how you think, ask, export."""
+
+
+# ---- import, profile, recall ---------------------------------------------------------------------------------------
+
+@main.command("import")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
+@_HOME
+@_JSON
+@verb
+def import_(path: Path, dry_run: bool, home: Path | None, as_json: bool) -> int:
+    """Import a file, zip or folder: ChatGPT exports, Nexus notes, Markdown, messages JSONL."""
+    with opened(home) as twin:
+        report = twin.import_path(path, dry_run=dry_run, progress=Bar())
+        if as_json:
+            show({**_plain(report), "reconciles": report.reconciles})
+        else:
+            _draw_report(report)
+        if not dry_run:
+            _say_whats_next(twin)
+    return 2 if report.failed and report.failed == report.seen else 0  # nothing could be read: bad input
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    from twin.types import to_plain
+
+    plain: dict[str, Any] = to_plain(value)
+    return plain
+
+
+def _draw_report(report: ImportReport) -> None:
+    skipped = sum(report.skipped.values())
+    click.echo(f"{'Would import' if report.dry_run else 'Imported'} from {len(report.files)} files, "
+               f"{report.conversations} conversations:")
+    click.echo(f"  {report.seen} messages seen = {report.imported} imported + {report.updated} updated + "
+               f"{report.unchanged} unchanged + {skipped} skipped + {report.failed} failed")
+    roles = ", ".join(f"{count} {role}" for role, count in sorted(report.roles.items()))
+    click.echo(f"  {report.own} of them your own words ({roles})")
+    for reason, count in sorted(report.skipped.items()):
+        click.echo(f"  skipped {count}: {reason}")
+    for repair in report.repairs:
+        click.echo(f"  repaired {repair.file}: {repair.lines} lines had been read as {repair.codec}")
+        click.echo(f"    before: {repair.before[:100]}")
+        click.echo(f"    after:  {repair.after[:100]}")
+    for failure in report.failures:
+        click.echo(f"  failed: {failure}")
+
+
+def _say_whats_next(twin: Twin) -> None:
+    missing = [name for name in ("core", "embedder") if not twin.has(name)]
+    note("`twin profile` shows what your messages say about how you think.")
+    if "embedder" in missing:
+        note("Recall works by words; `twin models pull minilm` adds recall by meaning.")
+    if "core" in missing:
+        note(f"`twin models pull {twin.recommended()}` adds a core: answers, and claims it reads in your messages.")
+
+
+@main.command()
+@click.option("--read", default=0, show_default=True, metavar="N",
+              help="Let the core read up to N more of your messages first.")
+@_MODEL
+@_HOME
+@_JSON
+@verb
+def profile(read: int, model: str | None, home: Path | None, as_json: bool) -> None:
+    """How you think and at what depth you ask, each claim with its quotes."""
+    from twin import profile as profiles
+
+    with opened(home, model) as twin:
+        made = twin.profile(read=read, progress=Bar())
+        if as_json:
+            show({**_plain(made), "levels": made.levels})
+            return
+        click.echo(profiles.render(made))
+        if not twin.has("core"):
+            note("All of this is by rules. A core would add claims it reads between the lines: "
+                 f"`twin models pull {twin.recommended()}`, then `twin profile --read 40`.")
+        elif made.read_by_core < made.own_messages:
+            note(f"The core has read {made.read_by_core} of {made.own_messages} own messages; "
+                 "`twin profile --read 40` lets it read more.")
+
+
+@main.command()
+@click.argument("query")
+@click.option("-k", default=10, show_default=True, help="How many passages.")
+@click.option("--own", is_flag=True, help="Only your own words.")
+@_HOME
+@_JSON
+@verb
+def recall(query: str, k: int, own: bool, home: Path | None, as_json: bool) -> None:
+    """Find passages of what was written, with the reason each was found."""
+    with opened(home) as twin:
+        found = twin.recall(query, k, own=own or None)
+    if as_json:
+        show(found)
+        return
+    for item in found:
+        day = f"{item.time:%Y-%m-%d} " if item.time else ""
+        click.echo(f"{item.score:.2f}  {day}{item.role}  {', '.join(item.message_ids)}\n      {_line(item.text)}\n"
+                   f"      {item.why}")
+    if not found:
+        note("Nothing was found.")
+
+
+def _line(text: str, width: int = 160) -> str:
+    """One printable line of a text that came from outside: control characters out, long tails cut."""
+    flat = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+    return flat if len(flat) <= width else flat[:width - 1] + "…"
+
+
+@main.group()
+def memory() -> None:
+    """The recall engine; everything in it can be rebuilt from the archive."""
+
+
+@memory.command("rebuild")
+@_HOME
+@_JSON
+@verb
+def memory_rebuild(home: Path | None, as_json: bool) -> None:
+    """Build recall anew from the archive."""
+    with opened(home) as twin:
+        count = twin.rebuild_memory(progress=Bar())
+    show({"passages": count}) if as_json else click.echo(f"{count} passages.")
+
+
+# ---- asking ----------------------------------------------------------------------------------------------------------
+
+@main.command()
+@click.argument("question")
+@click.option("--role", help="Ask this role instead of the routed one.")
+@_MODEL
+@_HOME
+@_JSON
+@verb
+def ask(question: str, role: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
+    """Ask your twin; the answer streams to stdout, in the language of the question."""
+    with opened(home, model) as twin:
+        turn = twin.ask(question, role) if as_json else _stream(twin, question, role)
+        if as_json:
+            show(turn)
+        elif turn.status == "interrupted":
+            note("Stopped; the part that was written is kept.")
+
+
+def _stream(twin: Twin, question: str, role: str | None) -> Turn:
+    """Draw one turn as it comes; Ctrl-C keeps what was written."""
+    import signal
+
+    from twin.types import Answered, Failed, Interrupted, Recalled, Routed, Token
+
+    stopped: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
+    recalled: list[Recalled] = []
+    try:
+        for event in twin.stream(question, role, cancel=lambda: bool(stopped)):
+            if isinstance(event, Routed):
+                note(f"[{event.route.role} {event.route.probability:.0%}] {_line(event.route.reason, 300)}")
+            elif isinstance(event, Recalled):
+                recalled.append(event)
+            elif isinstance(event, Token):
+                click.echo(_safe(event.text), nl=False)
+            elif isinstance(event, Failed):
+                raise event.error
+            elif isinstance(event, Answered | Interrupted):
+                click.echo()
+                _draw_memories(recalled, event.turn)
+                return event.turn
+    finally:
+        signal.signal(signal.SIGINT, previous)
+    raise TwinError("The turn ended without an answer.", "Ask again.")
+
+
+def _safe(text: str) -> str:
+    """Model text is data: escape sequences must not reach the terminal."""
+    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
+
+
+def _draw_memories(recalled: list[Any], turn: Turn) -> None:
+    for number, item in enumerate(recalled, 1):
+        day = f"{item.time:%Y-%m-%d} " if item.time else ""
+        cited = " (cited)" if number in turn.cited else ""
+        click.echo(f"  [{number}] {day}{item.message_ids[0]}{cited}: {_line(item.text, 100)}")
+    for dropped in turn.dropped:
+        note(f"Left out, the context is full: {dropped}")
+    note(f"{turn.usage.prompt_tokens} tokens read, {turn.usage.generated} written, "
+         f"first after {turn.usage.first_token_s:.1f} s, {turn.usage.total_s:.1f} s in all")
+
+
+@main.command()
+@_MODEL
+@_HOME
+@verb
+def chat(model: str | None, home: Path | None) -> None:
+    """Open the terminal chat."""
+    with opened(home, model) as twin:
+        from twin.tui.app import TwinApp  # here: loads textual
+
+        TwinApp(twin).run()
+
+
+# ---- leaving ---------------------------------------------------------------------------------------------------------
+
+@main.command()
+@click.argument("format", default="prompt")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
+@click.option("--budget", default=8000, show_default=True, help="Characters (UTF-16 units) at most.")
+@click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
+@_HOME
+@_JSON
+@verb
+def export(format: str, out: Path | None, budget: int, language: str | None, home: Path | None, as_json: bool) -> None:
+    """Write your profile as a system prompt to carry away."""
+    with opened(home) as twin:
+        path, made = twin.export(format, path=out, budget=budget, language=language)
+    if as_json:
+        show({"path": str(path), "characters": made.characters, "cut": made.cut, "text": made.text})
+        return
+    click.echo(str(path))
+    note(f"{made.characters} of {budget} characters.")
+    for name in made.cut:
+        note(f"Cut to fit: {name}")
+
+
+@main.command()
+@_HOME
+@_JSON
+@verb
+def where(home: Path | None, as_json: bool) -> None:
+    """Where everything of this twin lies."""
+    from twin.home import Home, cache_dir
+
+    place = Home(home)
+    paths = {"home": place.root, "archive": place.archive, "memory": place.memory, "roles": place.roles,
+             "exports": place.exports, "models": cache_dir() / "models"}
+    if as_json:
+        show({name: str(path) for name, path in paths.items()})
+    else:
+        click.echo("\n".join(f"{name:8} {path}" for name, path in paths.items()))

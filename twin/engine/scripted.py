@@ -1,0 +1,79 @@
+"""ScriptedEngine: plays written answers through the same door as a real core. For tests, examples and faces.
+
+Counts like an engine (one token a word), refuses like one (PromptTooLong), stops like one. Knows no language.
+"""
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from twin.errors import PromptTooLong, UsageError
+from twin.types import Piece, Prompt, Sampling, Usage, never
+
+_WORDS = re.compile(r"\s*\S+|\s+$")
+
+
+class ScriptedEngine:
+    """Answers come from `answers`, a list played in turn or a function of the prompt; `prompts` records what was asked.
+
+    Raises UsageError when the script is at its end: an engine that was asked too often is a finding, not silence.
+    """
+
+    def __init__(self, answers: Sequence[str] | Callable[[Prompt], str], *, n_ctx: int = 8192,
+                 family: str = "chatml") -> None:
+        self._answers = answers
+        self.id = "scripted"
+        self.family = family
+        self.n_ctx = n_ctx
+        self.prompts: list[Prompt] = []
+
+    def __repr__(self) -> str:
+        return f"ScriptedEngine({len(self.prompts)} prompts so far)"
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:  # noqa: ARG002 - one vocabulary for both
+        """One id a word, stable within a process run."""
+        return [hash(word) & 0x7FFFFFFF for word in _WORDS.findall(text)]
+
+    def _next(self, prompt: Prompt) -> str:
+        self.prompts.append(prompt)
+        if callable(self._answers):
+            return self._answers(prompt)
+        if len(self.prompts) > len(self._answers):
+            raise UsageError(f"The script has {len(self._answers)} answers and was asked for one more.",
+                             "Give ScriptedEngine more answers.")
+        return self._answers[len(self.prompts) - 1]
+
+    def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
+               cancel: Callable[[], bool] = never) -> Iterator[Piece]:
+        """Play the next answer word by word. With a schema the answer must at least be JSON."""
+        n = len(self.tokenize(prompt.text))
+        if n + sampling.max_tokens > self.n_ctx:
+            raise PromptTooLong(f"The prompt has {n} tokens; the context holds {self.n_ctx}.", "Ask something shorter.")
+        answer = self._next(prompt)
+        if schema is not None:
+            try:
+                json.loads(answer)
+            except ValueError as error:
+                raise UsageError("A scripted answer to a schema is not JSON.", "Mend the script.") from error
+        finish, made = "stop", 0
+        for word in _WORDS.findall(answer):
+            if cancel():
+                finish = "cancelled"
+                break
+            if made == sampling.max_tokens:
+                finish = "length"
+                break
+            made += 1
+            yield Piece(word)
+        yield Piece("", finish, Usage(prompt_tokens=n, generated=made))
+
+    def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+        """Certain of the option that the next answer names; equal odds when it names none."""
+        answer = self._next(prompt)
+        hit = [float(option == answer) for option in options]
+        return hit if any(hit) else [1 / len(options)] * len(options)
+
+    def close(self) -> None:
+        """Nothing to free."""

@@ -1,0 +1,127 @@
+"""Home: the folder in which one twin lives, its lock, and files written whole or not at all.
+
+Knows where things are, not what is in them.
+"""
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from twin.errors import HomeBusy, HomeError, HomeFull
+
+
+def cache_dir() -> Path:
+    """The user's cache directory of twin: models, downloads. `TWIN_CACHE` moves it."""
+    return Path(os.environ.get("TWIN_CACHE") or platformdirs.user_cache_path("twin"))
+
+
+@contextmanager
+def full_disk_is_named(where: Path) -> Iterator[None]:
+    """Translate 'no space left' of any kind of write into HomeFull."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise HomeFull(f"No space is left on the device that holds {where}.",
+                           "Nothing was half-written: free some space and do the same again.") from error
+        raise
+
+
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
+    """Write a whole file beside the old one, flush it to the disk, then move it into place."""
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    with full_disk_is_named(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).chmod(mode)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+
+
+class Home:
+    """Paths of one twin. `Home()` is `TWIN_HOME` or the platform's data directory; nothing is made until `create`."""
+
+    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
+        chosen = root or os.environ.get("TWIN_HOME") or platformdirs.user_data_path("twin")
+        self.root = Path(chosen).expanduser().absolute()
+
+    def __repr__(self) -> str:
+        return f"Home({str(self.root)!r})"
+
+    @property
+    def archive(self) -> Path:
+        """The SQLite file that holds what must not be lost."""
+        return self.root / "archive.sqlite"
+
+    @property
+    def memory(self) -> Path:
+        """LanceDB's folder; rebuildable from the archive."""
+        return self.root / "memory"
+
+    @property
+    def roles(self) -> Path:
+        """One Markdown file a role, editable by hand."""
+        return self.root / "roles"
+
+    @property
+    def exports(self) -> Path:
+        """Where exports go when no other place is named."""
+        return self.root / "exports"
+
+    def create(self) -> Home:
+        """Make the folder, for its owner only (0700)."""
+        try:
+            with full_disk_is_named(self.root):
+                self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+                self.root.chmod(0o700)
+        except OSError as error:
+            raise HomeError(f"{self.root} cannot be used as a home ({error.strerror}).",
+                            "Name another folder with --home or TWIN_HOME.") from error
+        return self
+
+    @contextmanager
+    def writing(self, what: str, *, wait_s: float = 2.0) -> Iterator[None]:
+        """Hold the one writer lock, for as long as one write takes; HomeBusy says who has it otherwise."""
+        self.create()
+        note = self.root / ".writer.json"
+        lock = FileLock(self.root / ".writer.lock", timeout=wait_s, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise HomeBusy(f"{self.root} is being written by {_holder(note)}.",
+                           "Wait for it to finish or close it, then do the same again.") from error
+        try:
+            who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": what,
+                   "program": Path(sys.argv[0] or "python").name, "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
+            write_atomically(note, json.dumps(who))
+            yield
+        finally:
+            note.unlink(missing_ok=True)
+            lock.release()
+
+
+def _holder(note: Path) -> str:
+    """Who holds the lock, in words; the note may be missing for the moment between lock and note."""
+    try:
+        who = json.loads(note.read_text("utf-8"))
+        return f"process {who['pid']} on {who['host']} ({who['program']}: {who['doing']}, since {who['since']})"
+    except (OSError, ValueError, KeyError):
+        return "another process"

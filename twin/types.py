@@ -1,0 +1,442 @@
+"""The nouns of the product: frozen values, equal by content; ids belong to storage. Standard library only.
+
+Knows nothing of files, stores, models or faces. Reprs are short and never show what a person wrote.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Literal, Protocol, runtime_checkable
+
+Speaker = Literal["user", "assistant", "system", "tool", "other"]
+Authority = Literal["said", "inferred", "approved"]
+Language = Literal["ru", "en", "und"]
+
+
+def digest(text: str) -> str:
+    """sha256 of the UTF-8 of a text, in hex: the hash of every quote and content here."""
+    return sha256(text.encode("utf-8")).hexdigest()
+
+
+# ---- what was said ---------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, repr=False)
+class Message:
+    """One thing that was said. `text` is repaired and in NFC; `raw` keeps the original UTF-8 bytes when they differ.
+
+    `own` says whether the person themselves wrote it; when not given it follows from `role`.
+    `flags`: repaired, edited, forwarded, attachment, hidden, note, custom_instructions, inactive (a branch left
+    behind), local_time (the file named no zone).
+    """
+
+    id: str
+    role: Speaker
+    text: str
+    author: str | None = None
+    time: datetime | None = None
+    own: bool | None = None
+    flags: tuple[str, ...] = ()
+    raw: bytes | None = None
+
+    def __post_init__(self) -> None:
+        if self.own is None:
+            own = self.role == "user" and not {"forwarded", "attachment", "hidden"} & set(self.flags)
+            object.__setattr__(self, "own", own)
+
+    def __repr__(self) -> str:
+        return f"Message({self.id!r}, {self.role}, {len(self.text)} characters)"
+
+
+@dataclass(frozen=True, repr=False)
+class Conversation:
+    """Messages in order. `source` names the kind of file it came from (chatgpt, nexus, markdown, messages, ...)."""
+
+    id: str
+    messages: tuple[Message, ...]
+    title: str | None = None
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "messages", tuple(self.messages))
+
+    def __repr__(self) -> str:
+        return f"Conversation({self.id!r}, {len(self.messages)} messages, {self.source})"
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What the mojibake rule changed in one file: codec it was wrongly read as, a line before and after."""
+
+    file: str
+    codec: str
+    lines: int
+    before: str = field(repr=False)
+    after: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of everything an import saw, counted in messages; `reconciles` is checked, not hoped for.
+
+    A conversation that cannot be read counts as one failed item; the reasons stand in `failures`.
+    """
+
+    seen: int = 0
+    imported: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    failed: int = 0
+    conversations: int = 0
+    roles: Mapping[str, int] = field(default_factory=dict)
+    own: int = 0
+    files: tuple[str, ...] = ()
+    repairs: tuple[Repair, ...] = ()
+    failures: tuple[str, ...] = ()
+    dry_run: bool = False
+
+    @property
+    def reconciles(self) -> bool:
+        """True when seen = imported + updated + unchanged + skipped + failed."""
+        return self.seen == self.imported + self.updated + self.unchanged + sum(self.skipped.values()) + self.failed
+
+
+# ---- what is known about the person ----------------------------------------------------------------------------
+
+@dataclass(frozen=True, repr=False)
+class Evidence:
+    """A verbatim span of the person's own words: text[start:end] of the stored message (code points) == quote."""
+
+    quote: str
+    conversation: str
+    message: str
+    start: int
+    end: int
+    time: datetime | None = None
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the quote's UTF-8."""
+        return digest(self.quote)
+
+    def __repr__(self) -> str:
+        return f"Evidence({self.message!r}, {self.start}:{self.end})"
+
+
+@dataclass(frozen=True, repr=False)
+class Claim:
+    """One statement about the person, never without evidence. `origin`: 'rule', 'core' or both ('rule+core')."""
+
+    facet: str
+    text: str
+    authority: Authority
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    origin: str = "rule"
+
+    def __post_init__(self) -> None:
+        if not self.evidence:
+            raise ValueError("a claim needs at least one piece of evidence")
+
+    def __repr__(self) -> str:
+        return f"Claim({self.facet!r}, {self.authority}, {self.confidence:.2f}, {len(self.evidence)} quotes)"
+
+
+@dataclass(frozen=True)
+class Depth:
+    """Depth 1..7 of one question with the signals (name -> 0..3) that gave it and the rule that fired."""
+
+    level: int
+    signals: Mapping[str, int]
+    rule: str
+    thesis: bool = False
+    spread: float = 0.5
+
+
+@dataclass(frozen=True, repr=False)
+class DepthOf:
+    """A question of the person, where it stands, and its depth."""
+
+    evidence: Evidence
+    depth: Depth
+
+    def __repr__(self) -> str:
+        return f"DepthOf({self.evidence.message!r}, level {self.depth.level})"
+
+
+@dataclass(frozen=True, repr=False)
+class Profile:
+    """Claims and the depth of questions over time, and how much all of it proves (`notes`, in words)."""
+
+    claims: tuple[Claim, ...]
+    questions: tuple[DepthOf, ...]
+    messages: int
+    own_messages: int
+    conversations: int
+    read_by_core: int = 0
+    language: str = "en"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> dict[int, int]:
+        """Number of questions at each depth 1..7."""
+        return {level: sum(q.depth.level == level for q in self.questions) for level in range(1, 8)}
+
+    def __repr__(self) -> str:
+        return f"Profile({len(self.claims)} claims, {len(self.questions)} questions, {self.own_messages} own messages)"
+
+
+# ---- how a turn flows ------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the next token is drawn. temperature 0 is greedy; seed None draws a new one each time."""
+
+    temperature: float = 0.7
+    top_p: float = 0.9
+    top_k: int = 40
+    min_p: float = 0.05
+    repeat_penalty: float = 1.05
+    max_tokens: int = 400
+    seed: int | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """A routing example that spoke for a role, and how near it was (0..1)."""
+
+    role: str
+    text: str = field(repr=False)
+    similarity: float = 0.0
+
+
+@dataclass(frozen=True)
+class Route:
+    """The chosen role, the probability of each, and the reason in words. `asked`: the person named the role."""
+
+    role: str
+    probabilities: Mapping[str, float]
+    reason: str = field(repr=False)
+    nearest: tuple[Example, ...] = field(default=(), repr=False)
+    asked: bool = False
+
+    @property
+    def probability(self) -> float:
+        """Probability of the chosen role."""
+        return self.probabilities.get(self.role, 0.0)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A piece of a prompt. Only `special` text may hold control tokens; `learned` marks the training mask."""
+
+    text: str = field(repr=False)
+    part: str
+    special: bool = False
+    learned: bool = False
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """`prefix` is common to all roles and shared between sequences; `tail` is the role's own, just before the answer.
+
+    `role` names whose tail it is, `memories` those that fit, `dropped` says in words what did not fit the budget.
+    """
+
+    prefix: tuple[Segment, ...]
+    tail: tuple[Segment, ...]
+    role: str = ""
+    memories: tuple[Recalled, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The prompt as one string, control tokens spelled out. For eyes; token ids come from the segments."""
+        return "".join(segment.text for segment in self.prefix + self.tail)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens and seconds of one answer. `reused` prompt tokens were not read again."""
+
+    prompt_tokens: int = 0
+    reused: int = 0
+    generated: int = 0
+    first_token_s: float = 0.0
+    total_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What an engine yields: text as it comes; the last piece carries `finish` (stop, length, cancelled) and usage."""
+
+    text: str = field(repr=False)
+    finish: str | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One exchange with everything that produced it. `str(turn)` is the answer; `cited` numbers memories from 1."""
+
+    id: str
+    conversation: str
+    question: str = field(repr=False)
+    answer: str = field(repr=False)
+    route: Route
+    status: Literal["answered", "interrupted"]
+    model: str
+    role_map: str
+    memories: tuple[Recalled, ...] = field(default=(), repr=False)
+    cited: tuple[int, ...] = ()
+    dropped: tuple[str, ...] = ()
+    thinking: str = field(default="", repr=False)
+    usage: Usage = Usage()
+    time: datetime | None = None
+
+    def __str__(self) -> str:
+        return self.answer
+
+    def _repr_markdown_(self) -> str:
+        return self.answer
+
+
+# ---- events of a turn, in the order in which they can come -------------------------------------------------------
+
+@dataclass(frozen=True)
+class Routed:
+    """The message has a role."""
+
+    route: Route
+
+
+@dataclass(frozen=True, repr=False)
+class Recalled:
+    """A passage that was found, the ids of its messages, and why it was found. As an event: one a memory used."""
+
+    message_ids: tuple[str, ...]
+    text: str
+    score: float
+    why: str
+    conversation: str = ""
+    role: str = "user"
+    time: datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"Recalled({', '.join(self.message_ids)}, {self.score:.3f})"
+
+
+@dataclass(frozen=True)
+class Thinking:
+    """Reasoning text of a core that thinks aloud; not part of the answer."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of the answer, as it comes."""
+
+    text: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A council member's typed answer with its weight."""
+
+    role: str
+    text: str = field(repr=False)
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The turn is complete and stored."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    """The person stopped the answer; the part that was written is stored with status 'interrupted'."""
+
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The turn cannot go on. `error` is one of twin.errors; nothing of the turn is stored."""
+
+    error: Exception
+
+
+Event = Routed | Recalled | Thinking | Token | Hypothesis | Answered | Interrupted | Failed
+
+
+# ---- parts that come in by argument ----------------------------------------------------------------------------
+
+Progress = Callable[[str, int, int | None], None]
+"""Called with (what is done now, done so far, total or None). Faces draw it; the core never prints."""
+
+
+def never() -> bool:
+    """The cancel function of those who never cancel."""
+    return False
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A core that continues prompts, one thread at a time. Real engines and the scripted one enter by this door."""
+
+    id: str
+    family: str
+    n_ctx: int
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Token ids from the core's own vocabulary; with special=False control tokens in the text stay text."""
+        ...
+
+    def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
+               cancel: Callable[[], bool] = never) -> Iterator[Piece]:
+        """Continue the prompt. With a JSON schema the output is forced by grammar. Always ends with a finish piece."""
+        ...
+
+    def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+        """Probabilities of the options as the next text, by the logits of each option's first token; they sum to 1."""
+        ...
+
+    def close(self) -> None:
+        """Free the weights."""
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Texts to unit vectors. `id` is stored beside every vector, so that vectors of two embedders never mix."""
+
+    id: str
+    dim: int
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector of length `dim` for each text."""
+        ...
+
+
+def to_plain(value: Any) -> Any:
+    """Nouns to what JSON can hold: dataclasses to dicts, tuples to lists, times to ISO 8601, bytes to hex."""
+    if is_dataclass(value) and not isinstance(value, type):
+        plain = {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
+        if isinstance(value, Evidence):
+            plain["hash"] = value.hash
+        return plain
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [to_plain(item) for item in value]
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
