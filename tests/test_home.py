@@ -1,7 +1,6 @@
 """A home is private, its files are whole or absent, and its lock says who holds it."""
 from __future__ import annotations
 
-import os
 import stat
 import subprocess
 import sys

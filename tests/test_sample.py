@@ -110,7 +110,7 @@ def test_every_file_is_utf8_in_nfc_with_unix_lines_and_all_is_small() -> None:
 
 
 def test_the_readme_names_every_file_and_says_all_is_invented() -> None:
-    readme = (SAMPLE / "README.md").read_text(encoding="utf-8")
+    readme = (SAMPLE.parent / "README.md").read_text(encoding="utf-8")
     assert "Everything here is invented" in readme
     named = set(re.findall(r"`((?:nexus|chatgpt)/[^`]+)`", readme))
     assert named == {"chatgpt/conversations.json", *(f"nexus/{path.name}" for path in NOTES)}

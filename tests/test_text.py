@@ -34,6 +34,12 @@ def test_quoted_lines_and_code_are_not_ones_own_words() -> None:
     assert "print('" not in own
 
 
+def test_a_message_copied_from_another_chat_is_not_ones_own() -> None:
+    said = "Что он имеет в виду?\nКостя, [14.09.2025 21:40]\nЯ никогда не ошибаюсь.\n\nИ всегда прав."
+
+    assert "".join(said[a:b] for a, b in text.own_spans(said)).strip() == "Что он имеет в виду?"
+
+
 def test_an_open_fence_runs_to_the_end() -> None:
     assert text.own_spans("```\ncode without an end") == []
 

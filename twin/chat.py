@@ -9,15 +9,16 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from twin import exporters, importers, profile, prompt, reader, roles, text
 from twin.archive import Archive
 from twin.catalog import Catalog
-from twin.errors import ModelMissing, TwinError, UsageError
+from twin.errors import HomeBusy, ModelMissing, TwinError, UsageError
 from twin.home import Home, write_atomically
 from twin.memory import Memory
 from twin.router import Router
@@ -32,6 +33,7 @@ from twin.types import (
     Interrupted,
     Profile,
     Progress,
+    Prompt,
     Recalled,
     Routed,
     Thinking,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from twin.exporters import Exported
     from twin.roles import RoleMap
 
+_INDEXED, _DIGEST = "memory.indexed", "profile.digest"  # settings in the archive
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.25      # weaker finds are noise more often than help
 _CITED = re.compile(r"\[(\d{1,2})\]")
@@ -68,7 +71,6 @@ class Twin:
         self._model = model
         self._n_ctx = n_ctx
         self._router: Router | None = None
-        self._profile: Profile | None = None
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -93,11 +95,10 @@ class Twin:
         return f"Twin({str(self.home.root)!r})"
 
     def close(self) -> None:
-        """Free the core and the stores."""
+        """Free the core; the stores hold nothing open."""
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-        self.archive.close()
 
     # ---- what the person wrote ---------------------------------------------------------------------------------
 
@@ -111,29 +112,43 @@ class Twin:
         return self._store(importers.read(Path(path), progress=progress), dry_run=dry_run, progress=progress)
 
     def _store(self, found: Iterable[Any], *, dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
-        report, changed = self.archive.add(found, dry_run=dry_run)
-        if not dry_run and changed:
-            self._index(changed, progress)
-        self._profile = None
+        if dry_run:
+            return self.archive.add(found, dry_run=True)[0]
+        self._mend_memory(progress)
+        # Two stores cannot change in one transaction: this mark stays behind when the process dies between them.
+        self.archive.set_setting(_INDEXED, "no")
+        report, changed = self.archive.add(found)
+        if changed:
+            wanted = set(changed)
+            with self.home.writing("index of new messages"):
+                self.memory.add(((conversation, message) for conversation, message in self.archive.messages()
+                                 if (conversation, message.id) in wanted), progress=progress)
+            self.archive.set_setting(_DIGEST, "")
+        self.archive.set_setting(_INDEXED, "yes")
         return report
 
-    def _index(self, changed: list[tuple[str, str]], progress: Progress | None) -> None:
-        wanted = set(changed)
-        items = [(conversation, message) for conversation, message in self.archive.messages()
-                 if (conversation, message.id) in wanted]
-        with self.home.writing("index of new messages"):
-            self.memory.add(items, progress=progress)
+    def _mend_memory(self, progress: Progress | None = None) -> None:
+        """After an import that died half-way, or once an embedder came, bring recall up to the archive."""
+        if self.archive.setting(_INDEXED) == "no":
+            self.rebuild_memory(progress=progress)
+        elif self.embedder is not None and self.memory.status().missing:
+            with self.home.writing("vectors of stored messages"):
+                self.memory.embed_missing(progress=progress)
 
     def rebuild_memory(self, *, progress: Progress | None = None) -> int:
         """Build recall anew from the archive; returns the number of passages."""
         with self.home.writing("memory rebuild"):
             self.memory.rebuild(self.archive.messages(), progress=progress)
+        self.archive.set_setting(_INDEXED, "yes")
         return self.memory.count()
 
-    def recall(self, query: str, k: int = 10, *, own: bool | None = None) -> list[Recalled]:
+    def recall(self, query: str, k: int = 10, *, own: bool | None = None,
+               progress: Progress | None = None) -> list[Recalled]:
         """The passages that fit a query, best first. `own=True` keeps to the person's own words."""
         if k < 1:
             raise UsageError(f"k is {k}; at least one result must be asked for.", "Use k=10.")
+        with suppress(HomeBusy):  # another process is importing: it also mends
+            self._mend_memory(progress)
         return self.memory.recall(query, k, own=own)
 
     # ---- who the person is ----------------------------------------------------------------------------------------
@@ -146,9 +161,8 @@ class Twin:
         """
         if read > 0:
             self._read(read, progress, cancel)
-        self._profile = profile.build(self.archive.messages(), points=self.archive.points(),
-                                      read_by_core=self.archive.read_by_core())
-        return self._profile
+        return profile.build(self.archive.messages(), points=self.archive.points(),
+                             read_by_core=self.archive.read_by_core())
 
     def _read(self, limit: int, progress: Progress | None, cancel: Callable[[], bool]) -> None:
         engine = self.engine
@@ -158,6 +172,7 @@ class Twin:
         chosen = profile.candidates(unread, limit)
         for keys, points in reader.read(engine, chosen, profile.facets(), progress=progress, cancel=cancel):
             self.archive.save_points(engine.id, points, keys)
+        self.archive.set_setting(_DIGEST, "")
 
     @property
     def role_map(self) -> RoleMap:
@@ -191,7 +206,8 @@ class Twin:
             raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
         path = self.catalog.path(name)
         model = self.catalog.by_path(path)
-        return LlamaEngine(path, family=model.family if model else "chatml", n_ctx=self._n_ctx, trusted=model is not None)
+        family = model.family if model else "chatml"
+        return LlamaEngine(path, family=family, n_ctx=self._n_ctx, trusted=model is not None)
 
     def ask(self, question: str, role: str | None = None) -> Turn:
         """Ask and wait for the whole turn. Raises the error of a turn that failed."""
@@ -222,14 +238,14 @@ class Twin:
             self._router = Router(role_map, self.embedder)
         route = self._router.route(question, asked=role)
         yield Routed(route)
-        found = self.recall(question, MEMORIES * 2, own=True) if self.memory.count() else []
+        found = self.recall(question, MEMORIES, own=True)
         engine, chosen = self.engine, role_map.role(route.role)
         rendered = prompt.render(
             family=engine.family, question=question, header=roles.header(chosen, text.language(question)),
             count=lambda piece: len(engine.tokenize(piece)), budget=engine.n_ctx - chosen.sampling.max_tokens - 16,
-            role=chosen.id, constitution=self.constitution, about=prompt.digest(self._known()),
+            role=chosen.id, constitution=self.constitution, about=self._about(),
             history=self.archive.turns(conversation),
-            memories=[memory for memory in found if memory.score >= MIN_SCORE][:MEMORIES])
+            memories=[memory for memory in found if memory.score >= MIN_SCORE])
         yield from rendered.memories
         started = datetime.now(UTC)
         answer, thinking, finish, usage = yield from _answer(engine, rendered, chosen, cancel)
@@ -242,9 +258,19 @@ class Twin:
         self.archive.save_turn(turn)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
 
-    def _known(self) -> Profile:
-        """The profile as of the last import: the digest stays equal within a conversation, and so does the prefix."""
-        return self._profile or self.profile()
+    def _about(self) -> str:
+        """The profile in a few lines, kept until an import or a reading changes it: building it reads every message."""
+        stored = self.archive.setting(_DIGEST)
+        if not stored:
+            stored = prompt.digest(self.profile()) or "-"
+            self.archive.set_setting(_DIGEST, stored)
+        return "" if stored == "-" else stored
+
+    def has(self, part: Literal["core", "embedder"]) -> bool:
+        """Whether a core to answer with, or an embedder to recall by meaning, is on this machine."""
+        if part == "embedder":
+            return self.embedder is not None
+        return self._engine is not None or self._model is not None or self.catalog.best_core() is not None
 
     # ---- what leaves -----------------------------------------------------------------------------------------------
 
@@ -276,7 +302,7 @@ def _embedder(catalog: Catalog) -> Embedder | None:
     return MiniLM(folder)
 
 
-def _answer(engine: Engine, rendered: prompt.Prompt, role: roles.Role,
+def _answer(engine: Engine, rendered: Prompt, role: roles.Role,
             cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, str, Usage]]:
     """Drain the engine into Token and Thinking events; the value is (answer, thinking, finish, usage)."""
     said: dict[type[Token] | type[Thinking], str] = {Token: "", Thinking: ""}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _HOME = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
                      help="Where this twin lives (default: TWIN_HOME or your data folder).")
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 _MODEL = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
 
 
@@ -85,7 +85,21 @@ class Bar:
         self._stage = stage
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Verbs(click.Group):
+    """The verbs of this file, and `models` from its own file, loaded when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), "models"])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name == "models":
+            from twin.cli_models import models  # here: that file builds on this one
+
+            return models
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def main() -> None:
     """Your own AI twin, on your own machine: import what you wrote, see how you think, ask, export."""
@@ -97,7 +111,7 @@ def main() -> None:
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
 @_HOME
-@_JSON
+@json_option
 @verb
 def import_(path: Path, dry_run: bool, home: Path | None, as_json: bool) -> int:
     """Import a file, zip or folder: ChatGPT exports, Nexus notes, Markdown, messages JSONL."""
@@ -143,7 +157,8 @@ def _say_whats_next(twin: Twin) -> None:
     if "embedder" in missing:
         note("Recall works by words; `twin models pull minilm` adds recall by meaning.")
     if "core" in missing:
-        note(f"`twin models pull {twin.recommended()}` adds a core: answers, and claims it reads in your messages.")
+        name = twin.catalog.recommend().model.name
+        note(f"`twin models pull {name}` adds a core: answers, and claims it reads in your messages.")
 
 
 @main.command()
@@ -151,7 +166,7 @@ def _say_whats_next(twin: Twin) -> None:
               help="Let the core read up to N more of your messages first.")
 @_MODEL
 @_HOME
-@_JSON
+@json_option
 @verb
 def profile(read: int, model: str | None, home: Path | None, as_json: bool) -> None:
     """How you think and at what depth you ask, each claim with its quotes."""
@@ -165,7 +180,7 @@ def profile(read: int, model: str | None, home: Path | None, as_json: bool) -> N
         click.echo(profiles.render(made))
         if not twin.has("core"):
             note("All of this is by rules. A core would add claims it reads between the lines: "
-                 f"`twin models pull {twin.recommended()}`, then `twin profile --read 40`.")
+                 f"`twin models pull {twin.catalog.recommend().model.name}`, then `twin profile --read 40`.")
         elif made.read_by_core < made.own_messages:
             note(f"The core has read {made.read_by_core} of {made.own_messages} own messages; "
                  "`twin profile --read 40` lets it read more.")
@@ -176,12 +191,12 @@ def profile(read: int, model: str | None, home: Path | None, as_json: bool) -> N
 @click.option("-k", default=10, show_default=True, help="How many passages.")
 @click.option("--own", is_flag=True, help="Only your own words.")
 @_HOME
-@_JSON
+@json_option
 @verb
 def recall(query: str, k: int, own: bool, home: Path | None, as_json: bool) -> None:
     """Find passages of what was written, with the reason each was found."""
     with opened(home) as twin:
-        found = twin.recall(query, k, own=own or None)
+        found = twin.recall(query, k, own=own or None, progress=Bar())
     if as_json:
         show(found)
         return
@@ -206,7 +221,7 @@ def memory() -> None:
 
 @memory.command("rebuild")
 @_HOME
-@_JSON
+@json_option
 @verb
 def memory_rebuild(home: Path | None, as_json: bool) -> None:
     """Build recall anew from the archive."""
@@ -222,7 +237,7 @@ def memory_rebuild(home: Path | None, as_json: bool) -> None:
 @click.option("--role", help="Ask this role instead of the routed one.")
 @_MODEL
 @_HOME
-@_JSON
+@json_option
 @verb
 def ask(question: str, role: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
     """Ask your twin; the answer streams to stdout, in the language of the question."""
@@ -298,7 +313,7 @@ def chat(model: str | None, home: Path | None) -> None:
 @click.option("--budget", default=8000, show_default=True, help="Characters (UTF-16 units) at most.")
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
 @_HOME
-@_JSON
+@json_option
 @verb
 def export(format: str, out: Path | None, budget: int, language: str | None, home: Path | None, as_json: bool) -> None:
     """Write your profile as a system prompt to carry away."""
@@ -315,7 +330,7 @@ def export(format: str, out: Path | None, budget: int, language: str | None, hom
 
 @main.command()
 @_HOME
-@_JSON
+@json_option
 @verb
 def where(home: Path | None, as_json: bool) -> None:
     """Where everything of this twin lies."""

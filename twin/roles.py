@@ -25,6 +25,7 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     field_serializer,
+    field_validator,
     model_validator,
 )
 from pydantic.dataclasses import dataclass as validated
@@ -45,6 +46,7 @@ _FENCE = re.compile(r"---[ \t]*")
 _HEADING = re.compile(r"##[ \t]+(.*?)[ \t]*")
 _HEADING_AS_TEXT = re.compile(r"^(\\*)(?=##[ \t])", re.MULTILINE)
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+_TAGS = {"map", "seq", "str", "int", "float", "bool", "null"}
 _EDIT = "Correct that line and do the same again; nothing was changed."
 
 
@@ -170,14 +172,15 @@ class Role(_Frozen):
     def _plain_sampling(self, value: RoleSampling) -> dict[str, Any]:
         return dict(value.__dict__)
 
-    @model_validator(mode="after")
-    def _examples_are_texts(self) -> Role:
-        twice = [text for text, count in Counter(self.examples).items() if count > 1]
-        if "" in self.examples:
+    @field_validator("examples")
+    @classmethod
+    def _differ(cls, examples: tuple[str, ...]) -> tuple[str, ...]:
+        twice = [text for text, count in Counter(examples).items() if count > 1]
+        if "" in examples:
             raise ValueError("an example is empty")
         if twice:
             raise ValueError(f"an example stands there twice: {twice[0][:40]!r}")
-        return self
+        return examples
 
     @property
     def content_hash(self) -> str:
@@ -284,8 +287,8 @@ def parse_role(text: str, file: str = "the role file") -> Role:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = tuple(first["loc"])
-        line = (places.get(where[1:3], closing + 1) if where[:1] == ("sections",)
-                else opening + 1 + _line_of(node, where))
+        line = (places.get(where[1:3]) or places.get(where[1:2]) or min(places.values(), default=closing + 1)
+                if where[:1] == ("sections",) else opening + 1 + _line_of(node, where))
         reason = str(first["msg"]).removeprefix("Value error, ")
         name = ".".join(str(part) for part in where)
         raise _refused(file, line, f"{name}: {reason}" if name else reason) from error
@@ -322,7 +325,7 @@ def _unreadable(node: yaml.Node | None) -> Iterator[tuple[yaml.Mark, str]]:
     pending, seen = [node] if node is not None else [], set()
     while pending:
         at = pending.pop()
-        if id(at) in seen or not at.tag.startswith("tag:yaml.org,2002:") or at.tag.endswith((":timestamp", ":binary")):
+        if id(at) in seen or at.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
             yield at.start_mark, "tags (!x) and references (*x) are not used in role files"
             return
         seen.add(id(at))

@@ -26,7 +26,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from twin import machine
 from twin.errors import ModelBroken, ModelError, ModelMissing, PromptTooLong, UsageError
+from twin.fetch import refuse_if_wrong
 from twin.types import Piece, Prompt, Sampling, Segment, Usage, never
 
 PREFIX, TAIL = 0, 1  # sequence ids
@@ -53,20 +55,6 @@ def _llama() -> Any:
         _log_callback = llama_cpp.llama_log_callback(collect)  # kept: a callback that is collected crashes the process
         llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
     return llama_cpp
-
-
-def check_header(path: Path) -> None:
-    """Refuse what is plainly no GGUF before any parser sees it: ModelMissing or ModelBroken."""
-    if not path.is_file():
-        raise ModelMissing(f"There is no model file at {path}.", "See `twin models list` and `twin models pull NAME`.")
-    head = path.open("rb").read(512)
-    if head[:4] == b"GGUF" and path.stat().st_size > 1024:
-        return
-    if head.lstrip()[:1] == b"<":
-        raise ModelBroken(f"{path.name} is a web page, not a model.",
-                          "A login or error page was saved in its place: fetch it again with `twin models pull`.")
-    raise ModelBroken(f"{path.name} is not a GGUF file (it begins with {head[:8]!r}).",
-                      "Name a .gguf file, or fetch one with `twin models pull`.")
 
 
 def preflight(path: Path, timeout_s: float = 120.0) -> None:
@@ -108,7 +96,9 @@ class LlamaEngine:
         self._ctx: Any = None
         self.path = Path(path)
         self.family = family
-        check_header(self.path)
+        if not self.path.is_file():
+            raise ModelMissing(f"There is no model file at {self.path}.", "Fetch one with `twin models pull NAME`.")
+        refuse_if_wrong(self.path, must_be_gguf=True)
         if not trusted:
             preflight(self.path)
         self._l = _llama()
@@ -117,7 +107,7 @@ class LlamaEngine:
         with self.path.open("rb") as file:
             head = hashlib.sha256(file.read(1 << 20))
         self.id = f"{self.path.stem}@{head.hexdigest()[:12]}-{self.path.stat().st_size}"
-        self._load(n_ctx, n_threads or os.cpu_count() or 4, n_gpu_layers)
+        self._load(n_ctx, n_threads or machine.processors(), n_gpu_layers)
 
     def __repr__(self) -> str:
         return f"LlamaEngine({self.id}, n_ctx={self.n_ctx})"
@@ -235,7 +225,7 @@ class LlamaEngine:
             raise UsageError("A prompt without a tail cannot be continued.", "Render it with twin.prompt.")
         n = len(prefix) + len(tail)
         if n + room > self.n_ctx:
-            raise PromptTooLong(f"The prompt has {n} tokens and the answer {room} more; the context holds {self.n_ctx}.",
+            raise PromptTooLong(f"The prompt has {n} tokens and the answer {room}; the context holds {self.n_ctx}.",
                                 "Ask something shorter, or open the twin with a larger context.")
         reused, finished = self._share_prefix(prefix, cancel)
         if finished:

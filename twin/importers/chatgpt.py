@@ -13,7 +13,7 @@ from typing import Any
 
 from twin.importers.dates import from_epoch
 from twin.importers.encoding import Mended
-from twin.importers.found import Found, found, id_from, message, one_newline
+from twin.importers.found import Found, found, id_from, message, one_newline, trim
 from twin.text import clean
 from twin.types import Conversation, Message
 
@@ -39,7 +39,7 @@ def read(value: object, number: int, file: str, mended: Mended) -> Found:
     """One conversation. What cannot be read comes back as a failure that names it; it never raises."""
     name = f"number {number}"
     if isinstance(value, dict):
-        name = str(value.get("conversation_id") or value.get("id") or name)
+        name = clean(str(value.get("conversation_id") or value.get("id") or name))
     if not isinstance(value, dict) or not isinstance(value.get("mapping"), dict):
         return Found(file, failure=f"conversation {name}: there is no tree of messages ('mapping') in it. "
                                    "Export it again, or go on without it.")
@@ -47,12 +47,12 @@ def read(value: object, number: int, file: str, mended: Mended) -> Found:
     skipped: Counter[str] = Counter()
     if value.get("is_do_not_remember"):
         return Found(file, None, {"asked not to be remembered": max(1, len(tree.order()))})
-    reader = _Reader(skipped, mended)
+    reader = _Reader(skipped, mended, _text_of(value.get("default_model_slug")))
     messages = tuple(said for key, active in tree.order() if (said := reader.message(key, tree.nodes[key], active)))
     title = value.get("title")
     ident = value.get("conversation_id") or value.get("id") or id_from((said.id for said in messages), "uids")
-    return found(file, Conversation(str(ident), messages, mended.text(title) if isinstance(title, str) else None, SOURCE),
-                 skipped)
+    return found(file, Conversation(clean(str(ident)), messages,
+                                    mended.text(title) if isinstance(title, str) else None, SOURCE), skipped)
 
 
 class _Tree:
@@ -63,7 +63,8 @@ class _Tree:
         self.children: dict[str | None, list[str]] = {}
         for key, node in self.nodes.items():
             parent = node.get("parent")
-            self.children.setdefault(parent if isinstance(parent, str) and parent in self.nodes else None, []).append(key)
+            known = parent if isinstance(parent, str) and parent in self.nodes else None
+            self.children.setdefault(known, []).append(key)
         self.path = self._path(current if isinstance(current, str) and current in self.nodes else self._last_leaf())
 
     def _last_leaf(self) -> str | None:
@@ -113,9 +114,10 @@ def _epoch(node: Node) -> float:
 class _Reader:
     """Nodes to messages; counts what is dropped by its reason, and hands times down to nodes that have none."""
 
-    def __init__(self, skipped: Counter[str], mended: Mended) -> None:
+    def __init__(self, skipped: Counter[str], mended: Mended, model: str) -> None:
         self.skipped = skipped
         self.mended = mended
+        self.model = model
         self.times: dict[str, datetime | None] = {}
 
     def message(self, key: str, node: Node, active: bool) -> Message | None:
@@ -129,9 +131,9 @@ class _Reader:
             fixed = self.mended.text(custom)
             return message(ident, "user", custom, fixed, time=time, own=True, flags=("custom_instructions",))
         original, attached = _speech(content, role)
-        original = one_newline(original).strip()
+        original = trim(one_newline(original))
         reason = _why_dropped(said, content, role, active) or (
-            None if original else "attachment only" if attached else "empty")
+            None if original.strip() else "attachment only" if attached else "empty")
         if reason:
             self.skipped[reason] += 1
             return None
@@ -139,13 +141,13 @@ class _Reader:
         flags = (("inactive",) if not active else ()) + (("attachment",) if attached else ())
         if role == "user":
             return message(ident, "user", original, fixed, time=time, own=True, flags=flags)
-        text = _CITATION.sub("", fixed).strip()
-        if not text:
+        text = trim(_CITATION.sub("", fixed))
+        if not text.strip():
             self.skipped["empty"] += 1
             return None
-        model = _dict(said.get("metadata")).get("model_slug")
-        return message(ident, "assistant", original, fixed, text, author=clean(model) if isinstance(model, str) else None,
-                       time=time, own=False, flags=flags)
+        model = _text_of(_dict(said.get("metadata")).get("model_slug")) or self.model
+        return message(ident, "assistant", original, fixed, text, author=clean(model) or None, time=time, own=False,
+                       flags=flags)
 
 
 def _why_dropped(said: Node, content: Node, role: str, active: bool) -> str | None:
@@ -153,7 +155,7 @@ def _why_dropped(said: Node, content: Node, role: str, active: bool) -> str | No
     kind = _text_of(content.get("content_type"))
     if role not in ("user", "assistant"):
         return role if role in ("system", "tool") else "unknown speaker"
-    if _dict(said.get("metadata")).get("is_visually_hidden_from_conversation"):
+    if _dict(said.get("metadata")).get("is_visually_hidden_from_conversation") or kind == "user_editable_context":
         return "hidden"
     if kind in _DROPPED or (kind == "code" and role == "assistant"):
         return _DROPPED.get(kind, "code")

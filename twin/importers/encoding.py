@@ -50,11 +50,16 @@ class Decoded:
 
 def decode(data: bytes, file: str) -> Decoded:
     """The text of a file, repaired where the whole file says so. Raises UnknownFormat for bytes that are no text."""
-    original = to_text(data, file).replace("\r\n", "\n").replace("\r", "\n")
+    return mended(to_text(data, file), file)
+
+
+def mended(text: str, file: str) -> Decoded:
+    """The same for text that is decoded already."""
+    original = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = original.split("\n")
     found = find_codecs(lambda: lines)
-    mended = Mended(file, found)
-    return Decoded("\n".join(mended.line(line) for line in lines) if found else original, original, mended.report())
+    mending = Mended(file, found)
+    return Decoded("\n".join(map(mending.line, lines)) if found else original, original, mending.report())
 
 
 def to_text(data: bytes, file: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from twin.text import clean
 from twin.types import Conversation, Message, Repair, Speaker, digest
 
 
@@ -41,7 +42,12 @@ def message(message_id: str, role: Speaker, original: str, mended: str, text: st
     text = mended if text is None else text
     flags = tuple(flags) + (("repaired",) if mended != original else ())
     raw = original.encode("utf-8", "surrogatepass") if text != original else None
-    return Message(message_id, role, text, author=author, time=time, own=own, flags=flags, raw=raw)
+    return Message(clean(message_id), role, text, author=author, time=time, own=own, flags=flags, raw=raw)
+
+
+def trim(text: str) -> str:
+    """Without white space around. ASCII only: before the repair, U+0085 and U+00A0 are halves of letters."""
+    return text.strip(" \t\n")
 
 
 def id_from(parts: Iterable[str], prefix: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from twin.errors import BrokenFile
 
-_LOOKS_LIKE = re.compile(r"\s*(\{\s*\"|\[\s*\{|\[\s*(?:null|\"|\d)|(\{\s*\}|\[\s*\])\s*$)")
+_LOOKS_LIKE = re.compile(r"\s*(?:\{\s*\"|\[\s*\{|\[\s*null\s*,|(?:\{\s*\}|\[\s*\])\s*$)")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder(strict=False)
 
@@ -25,7 +25,7 @@ class BrokenLine:
 
 
 def looks_like_json(text: str) -> bool:
-    """True when the text begins as JSON; a note that begins with [[a link]] or [ ] does not."""
+    """True when the text begins as JSON; a note that begins with [[a link]], [ ] or [1] does not."""
     return _LOOKS_LIKE.match(text) is not None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections import Counter
 
 from twin.importers.encoding import Mended
-from twin.importers.found import Found, found, id_from, message, one_newline
+from twin.importers.found import Found, found, id_from, message, one_newline, trim
 from twin.types import Conversation, Message
 
 SOURCE = "messages"
@@ -64,7 +64,7 @@ class Reader:
         if role not in ("user", "assistant"):
             return "unknown speaker"
         original, attached = _speech(one.get("content"))
-        if not original:
+        if not original.strip():
             return "attachment only" if attached else "tool call" if one.get("tool_calls") else "empty"
         name = one.get("name")
         return message("", "user" if role == "user" else "assistant", original, self.mended.text(original),
@@ -92,4 +92,4 @@ def _speech(content: object) -> tuple[str, bool]:
             texts.append(text)
         elif part is not None:
             attached = True
-    return one_newline("\n".join(texts)).strip(), attached
+    return trim(one_newline("\n".join(texts))), attached

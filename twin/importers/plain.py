@@ -11,7 +11,7 @@ from pathlib import PurePosixPath
 
 from twin.importers.dates import Moment, parse
 from twin.importers.encoding import Decoded
-from twin.importers.found import Found, found, message
+from twin.importers.found import Found, found, message, trim
 from twin.importers.frontmatter import front_matter
 from twin.text import clean
 from twin.types import Conversation, Message
@@ -24,7 +24,8 @@ _FENCE = re.compile(r"^[ \t]*(```|~~~)")
 _ISO_DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
 _HTML = re.compile(r"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 # A WhatsApp line: its authors are several people, whose words must not become this person's.
-_CHAT_LINE = re.compile(r"^[\u200e\u200f\ufeff]*\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s\d{1,2}[:.]\d{2}.{0,12}?(?:\]|\s[-–])\s")
+_CHAT_LINE = re.compile(r"^[\u200e\u200f\ufeff]*\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s\d{1,2}[:.]\d{2}.{0,12}?"
+                        r"(?:\]|\s[-–])\s")
 _OBSIDIAN = re.compile(r"!\[\[[^\]\n]*\]\]|%%.*?%%|\[\[(?:[^\]|\n]*\|)?([^\]|\n]*)\]\]")
 _PERSON = {"user", "you", "me", "human", "я", "вы", "пользователь"}
 _MACHINE = {"assistant", "chatgpt", "claude", "gemini", "gpt", "ai", "ии", "ассистент"}
@@ -88,10 +89,10 @@ def _message(name: str, heading: str, body: list[Pair], dated: Moment | None, sl
     nearer to the words than the one of the file."""
     slug = re.sub(r"\W+", "-", clean(heading).casefold()).strip("-")[:60] or "text"
     slugs[slug] += 1
-    original = "\n".join(line for line, _ in body).strip()
-    mended = clean("\n".join(line for _, line in body)).strip()
-    text = _OBSIDIAN.sub(lambda match: match.group(1) or "", mended).strip()
-    if not text or (heading and not text.partition("\n")[2].strip()):
+    original = trim("\n".join(line for line, _ in body))
+    mended = trim(clean("\n".join(line for _, line in body)))
+    text = trim(_OBSIDIAN.sub(lambda match: match.group(1) or "", mended))
+    if not text.strip() or (heading and not text.partition("\n")[2].strip()):
         return None
     moment = _iso(heading) or dated
     return message(f"{name}#{slug}-{slugs[slug]}", "user", original, mended, text, own=True,

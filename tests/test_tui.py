@@ -1,0 +1,384 @@
+"""The terminal chat as a person uses it: keys into the real app, on a real Twin with a scripted core, text out."""
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from textual.pilot import Pilot
+from textual.widgets import Markdown, Static
+from twin.tui.app import Composer, Exchange, Help, TwinApp, printable
+
+from twin.catalog import Catalog
+from twin.chat import Twin
+from twin.engine.scripted import ScriptedEngine
+from twin.home import Home
+from twin.types import Conversation, Message, Piece, Prompt, Sampling, never
+
+WIDE = (100, 40)
+OWN = Conversation("c1", (
+    Message("m1", "user", "Барометр на крыше врёт на два гектопаскаля, сравни его с аэродромным."),
+    Message("m2", "assistant", "Сравним."),
+    Message("m3", "user", "I want the rooftop barometer compared with the airfield every morning."),
+), title="Barometer")
+
+
+class Waiting(ScriptedEngine):
+    """Says three words and then nothing more until it is told to stop."""
+
+    def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
+               cancel: Callable[[], bool] = never) -> Iterator[Piece]:
+        for number, piece in enumerate(super().stream(prompt, sampling, schema=schema, cancel=cancel)):
+            yield piece
+            patience = time.monotonic() + 20
+            while number == 2 and not cancel() and time.monotonic() < patience:
+                time.sleep(0.01)
+
+
+@pytest.fixture
+def make(own_home: Path) -> Iterator[Callable[..., TwinApp]]:
+    """Apps on twins of their own home, closed at the end."""
+    opened: list[Twin] = []
+
+    def app(*answers: str, engine: ScriptedEngine | None = None) -> TwinApp:
+        core = engine or ScriptedEngine(answers)
+        opened.append(Twin(Home(own_home), engine=core, catalog=Catalog(own_home / "no models")))
+        return TwinApp(opened[-1])
+
+    yield app
+    for twin in opened:
+        twin.close()
+
+
+async def ask(pilot: Pilot[None], question: str) -> None:
+    """Type, press Enter, wait for the turn to end."""
+    app = pilot.app
+    app.query_one(Composer).text = question
+    await pilot.press("enter")
+    await pilot.pause()
+    await app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+def screen(app: TwinApp) -> str:
+    """What stands on the screen, row by row."""
+    rows: dict[float, str] = {}
+    for y, text in re.findall(r'<text [^>]*? y="([\d.]+)"[^>]*>(.*?)</text>', app.export_screenshot()):
+        rows[float(y)] = rows.get(float(y), "") + html.unescape(text).replace("\xa0", " ")
+    return "\n".join(rows[y] for y in sorted(rows))
+
+
+def log(app: TwinApp) -> str:
+    """Every plain text in the log, whole, also what the screen cuts."""
+    return "\n".join(str(widget.content) for widget in app.query("#log Static").results(Static))
+
+
+def answer(app: TwinApp) -> str:
+    """The Markdown source of the last answer."""
+    return app.query(Exchange).last().query_one(Markdown).source.strip()
+
+
+async def until(pilot: Pilot[None], condition: Callable[[], bool]) -> None:
+    """Wait, 20 s at most, for something that a thread brings."""
+    patience = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < patience, "it did not come within 20 s"
+        await pilot.pause(0.02)
+
+
+async def test_enter_sends_and_the_answer_comes_with_its_role_and_reason(make: Callable[..., TwinApp]) -> None:
+    app = make("Сначала сравните с эталоном.")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Почему мой барометр врёт?")
+        shown = screen(app)
+        assert "Почему мой барометр врёт?" in shown
+        assert answer(app) == "Сначала сравните с эталоном."
+        assert "Сначала сравните с эталоном." in shown
+        route = app.query_one(Exchange).route
+        assert route is not None
+        assert f" {route.role} " in shown
+        assert route.reason[:20] in shown
+        assert re.search("[а-я]", route.reason), "a Russian question is routed in Russian words"
+        assert app.query_one(Composer).text == ""
+        assert len(app.twin.archive.turns()) == 1
+
+
+async def test_an_english_question_and_a_second_one_stay_in_one_conversation(make: Callable[..., TwinApp]) -> None:
+    app = make("First.", "Second.", "Third.")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How do I compare two barometers?")
+        await ask(pilot, "And three?")
+        await pilot.press("ctrl+n")
+        assert not app.query(Exchange), "a new conversation begins on an empty screen"
+        await ask(pilot, "Something else")
+        stored = app.twin.archive.turns()
+        assert [turn.answer for turn in stored] == ["First.", "Second.", "Third."]
+        assert stored[0].conversation == stored[1].conversation != stored[2].conversation
+
+
+@pytest.mark.parametrize("key", ["ctrl+j", "shift+enter", "alt+enter"])
+async def test_a_newline_key_breaks_the_line_and_sends_nothing(make: Callable[..., TwinApp], key: str) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("a", key, "б")
+        assert app.query_one(Composer).text == "a\nб"
+        assert not app.query(Exchange)
+
+
+async def test_an_empty_line_is_not_sent(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await pilot.press("space", "enter")
+        assert not app.query(Exchange)
+
+
+async def test_esc_stops_the_answer_and_keeps_what_was_written(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=Waiting(["one two three four five", "next"]))
+    async with app.run_test(size=WIDE) as pilot:
+        app.query_one(Composer).text = "Count for me"
+        await pilot.press("enter")
+        await until(pilot, lambda: "three" in answer(app))
+        app.query_one(Composer).text = "Too early"
+        await pilot.press("enter")
+        assert app.query_one(Composer).text == "Too early", "a question sent too early is not lost"
+        await pilot.press("escape")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert answer(app) == "one two three"
+        assert "stopped" in screen(app)
+        assert [(turn.status, turn.answer) for turn in app.twin.archive.turns()] == [("interrupted", "one two three")]
+
+
+# ---- roles and commands --------------------------------------------------------------------------------------------
+
+async def test_role_pins_a_role_by_id_or_title_in_either_language_until_auto(make: Callable[..., TwinApp]) -> None:
+    app = make("a", "b")
+    async with app.run_test(size=WIDE) as pilot:
+        critic = app.twin.role_map.role("critic")
+        await ask(pilot, f"/role {critic.title.ru.upper()}")
+        await ask(pilot, "Сколько градусов?")
+        route = app.query(Exchange).last().route
+        assert route is not None and route.role == "critic" and route.asked
+        assert "critic" in screen(app)
+        await ask(pilot, "/role auto")
+        await ask(pilot, "And now?")
+        route = app.query(Exchange).last().route
+        assert route is not None and not route.asked
+
+
+async def test_an_unknown_role_or_command_is_answered_with_the_known_ones(make: Callable[..., TwinApp]) -> None:
+    app = make("slashes are fine")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/role wizard")
+        assert "no role 'wizard'" in log(app) and "empiricist" in log(app)
+        await ask(pilot, "/fly")
+        assert "no command /fly" in log(app) and "/export" in log(app)
+        assert not app.query(Exchange)
+        await ask(pilot, "/etc/fstab, what is it?")
+        assert answer(app) == "slashes are fine"
+
+
+async def test_role_without_a_name_lists_the_roles(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/role")
+        assert all(role in log(app) for role in app.twin.role_map.ids)
+
+
+async def test_why_gives_the_reason_and_the_memories_of_the_last_answer(make: Callable[..., TwinApp]) -> None:
+    app = make("As you wrote [1], compare it with the airfield.")
+    app.twin.add([OWN])
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/why")
+        assert "Nothing was asked" in log(app)
+        await ask(pilot, "What did I want compared with the airfield, the rooftop barometer?")
+        assert re.search(r"\[1\].*barometer", screen(app)), "memories stand below the answer"
+        await ask(pilot, "/why")
+        shown = log(app)
+        assert "message m3" in shown
+        assert "I want the rooftop barometer compared" in shown
+        assert app.query_one(Exchange).route.reason in shown  # type: ignore[union-attr]
+        assert "Core scripted" in shown
+
+
+async def test_export_says_where_the_prompt_lies(make: Callable[..., TwinApp], own_home: Path) -> None:
+    app = make()
+    app.twin.add([OWN])
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/export")
+        assert str(own_home / "exports" / "prompt.md") in log(app)
+        assert (own_home / "exports" / "prompt.md").stat().st_size > 0
+        await ask(pilot, "/why")  # the app is free again
+
+
+async def test_f1_and_help_show_the_keys_and_esc_goes_back(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        for opening in ("f1", "enter"):
+            app.query_one(Composer).text = "/help"
+            await pilot.press(opening)
+            await pilot.pause()
+            assert isinstance(app.screen, Help)
+            assert "ctrl+j" in screen(app)
+            await pilot.press("escape")
+            await pilot.pause()
+            assert not isinstance(app.screen, Help)
+
+
+# ---- what can go wrong ---------------------------------------------------------------------------------------------
+
+async def test_without_a_core_it_opens_says_so_and_tells_the_command_when_asked(own_home: Path) -> None:
+    with Twin(Home(own_home), catalog=Catalog(own_home / "no models")) as twin:
+        app = TwinApp(twin)
+        async with app.run_test(size=WIDE) as pilot:
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            assert "no core: twin models pull" in screen(app)
+            await ask(pilot, "Anyone there?")
+            assert "No core is on this machine yet. Fetch one with `twin models pull" in " ".join(log(app).split())
+            assert app.is_running
+            await ask(pilot, "/role critic")  # and it can be used on
+            assert app.role == "critic"
+
+
+async def test_an_error_of_a_turn_is_a_line_with_the_next_step_and_the_next_question_works(
+        make: Callable[..., TwinApp]) -> None:
+    app = make("only one")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "first")
+        await ask(pilot, "second")
+        assert "Give ScriptedEngine more answers." in log(app)
+        assert len(app.twin.archive.turns()) == 1
+        await ask(pilot, "/why")
+        assert app.is_running
+
+
+async def test_quitting_in_the_middle_of_an_answer_ends_its_thread(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=Waiting(["one two three four five"]))
+    async with app.run_test(size=WIDE) as pilot:
+        app.query_one(Composer).text = "Count"
+        await pilot.press("enter")
+        await until(pilot, lambda: "three" in answer(app))
+        await pilot.press("ctrl+q")
+    await_end = time.monotonic() + 10
+    while not app.twin.archive.turns():
+        assert time.monotonic() < await_end
+        time.sleep(0.02)
+    assert app.twin.archive.turns()[0].status == "interrupted"
+
+
+async def test_a_home_without_anything_of_the_person_says_how_to_bring_it(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert "twin import" in screen(app)
+    full = make()
+    full.twin.add([OWN])
+    async with full.run_test(size=WIDE) as pilot:
+        await full.workers.wait_for_complete()
+        await pilot.pause()
+        assert "2 of your own messages" in screen(full)
+
+
+# ---- text from outside is data -------------------------------------------------------------------------------------
+
+HOSTILE = ["[/]", "[/red] [/some/path]", "[@click=app.quit]x[/]", "[link=file:///etc/passwd]x[/link]", "[$error]x",
+           "[type=x, v={'a[0]'}]", "\x1b]0;title\x07\x1b[31mred", "<script>alert(1)</script><b>bold</b>",
+           "[x](javascript:alert(1)) ![i](http://example.invalid/p.png)", "[x](a'); app.quit(')",
+           "\u202egnp.exe", "\x00\x7f\x9b2J", "```\n[/]", "| a |\n|---|\n| [@click=app.quit]x |"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_is_shown_as_text(make: Callable[..., TwinApp], text: str) -> None:
+    """From the person, from memories and from the core alike: no crash, no action, no control byte on the screen."""
+    app = make(f"Well: {text}")
+    app.twin.add([Conversation("h", (Message("h1", "user", f"quick barometer note {text}"),))])
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, f"quick barometer note {text}")
+        await ask(pilot, "/why")
+        assert app.is_running
+        shown = screen(app)
+        assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+        actions = [str(segment.style.meta.get("@click")) for strip in app.screen._compositor.render_strips()
+                   for segment in strip if segment.style and segment.style.meta.get("@click")]
+        assert not [action for action in actions if "quit" in action and not action.startswith("link(")]
+
+
+async def test_html_of_a_core_stays_readable(make: Callable[..., TwinApp]) -> None:
+    """Markdown with HTML switched on would drop the tags, and with them what the core wrote."""
+    app = make("Use <b>bold</b>\n\n<div>a block</div>")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "html?")
+        assert "Use <b>bold</b>" in screen(app) and "<div>a block</div>" in screen(app)
+
+
+async def test_a_link_is_shown_and_never_opened(make: Callable[..., TwinApp], monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make("[the manual](http://example.invalid/steal?q=secret)")
+    opened: list[str] = []
+    monkeypatch.setattr(app, "open_url", lambda url, **_: opened.append(url))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Where is the manual?")
+        await pilot.click(app.query_one(Exchange).query_one("MarkdownParagraph"), offset=(3, 0))
+        await pilot.pause()
+        assert not opened
+        assert "example.invalid/steal" in screen(app)
+
+
+@given(st.text(alphabet=st.characters(codec=None), max_size=60))
+@settings(deadline=None)
+def test_printable_lets_no_control_character_through_and_keeps_all_others(text: str) -> None:
+    kept = printable(text)
+    assert all(letter in "\n\t" or letter.isprintable() or letter in "\u00ad\u200c\u200d" or letter.isspace()
+               for letter in kept)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u202a-\u202e\ud800-\udfff]", kept)
+    assert printable(kept) == kept
+
+
+def test_no_break_spaces_of_russian_typography_are_not_control_characters() -> None:
+    assert printable("5\u00a0% и 10\u202f000") == "5\u00a0% и 10\u202f000"
+
+
+# ---- shapes --------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24), (20, 8)])
+async def test_a_small_terminal_shows_answer_input_and_status(
+        make: Callable[..., TwinApp], size: tuple[int, int]) -> None:
+    app = make("Короткий ответ.")
+    async with app.run_test(size=size) as pilot:
+        await ask(pilot, "Что делать, когда всё очень длинное и не помещается в одну строку?")
+        shown = screen(app)
+        assert "Короткий ответ." in shown, "the newest words are in sight"
+        composer = app.query_one(Composer)
+        assert composer.region.height >= 3 and composer.region.bottom <= size[1]
+        assert "auto" in shown.splitlines()[-1]
+
+
+async def test_a_long_answer_keeps_its_end_in_sight(make: Callable[..., TwinApp]) -> None:
+    app = make("\n\n".join(f"Step {number}." for number in range(60)))
+    async with app.run_test(size=(60, 20)) as pilot:
+        await ask(pilot, "How?")
+        assert "Step 59." in screen(app)
+
+
+async def test_thinking_is_folded_away_and_not_part_of_the_answer(make: Callable[..., TwinApp]) -> None:
+    app = make("<think>first the units, then the zero</think>Check the zero.")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Why is it off?")
+        assert answer(app) == "Check the zero."
+        assert "thinking" in screen(app)
+        assert "first the units" not in screen(app)
+        assert "first the units, then the zero" in log(app)
+
+
+async def test_the_screen_says_when_a_core_ended_without_a_word(make: Callable[..., TwinApp]) -> None:
+    app = make("")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Silence?")
+        assert "ended without a word" in log(app)

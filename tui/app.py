@@ -1,0 +1,476 @@
+"""TwinApp: the terminal chat. Drains the events of Twin.stream in a thread and draws them [only here: textual].
+
+What a person, a core or a role file wrote is data: it reaches the screen as plain `Content` or as Markdown without
+HTML, never as Textual markup, and without control characters.
+"""
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
+from threading import Event as Flag
+from typing import TYPE_CHECKING, ClassVar
+
+from markdown_it import MarkdownIt
+from textual import on, work
+from textual.app import App, ComposeResult, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.events import Key
+from textual.message import Message
+from textual.screen import ModalScreen, Screen
+from textual.widgets import Collapsible, Markdown, Static, TextArea
+from textual.widgets.markdown import MarkdownStream
+
+from twin import text as plain_text
+from twin.errors import TwinError, UsageError
+from twin.types import Answered, Event, Failed, Interrupted, Recalled, Route, Routed, Thinking, Token, Turn
+
+if TYPE_CHECKING:
+    from twin.chat import Twin
+
+HELP = """\
+### Keys
+- `enter` sends; `ctrl+j` or `shift+enter` starts a new line
+- `esc` stops the answer; what was written is kept
+- `ctrl+n` starts a new conversation
+- `ctrl+p` opens the palette: themes, keys, commands
+- `ctrl+q` quits
+
+### Commands
+- `/role NAME` answers in that role from now on; `/role auto` lets the router choose; `/role` lists them
+- `/why` tells why the last answer came from that role, and which memories it saw
+- `/export` writes your profile as a system prompt
+- `/help` shows this page
+
+A question that begins with a slash is sent when a space stands before it.
+"""
+_COMMAND = re.compile(r"/(\w+)(?:\s+(.*))?", re.DOTALL)
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # no-break spaces (Zs) are Russian typography and stay
+_JOINERS = "\n\t\u200c\u200d\u00ad"
+
+
+def printable(text: str) -> str:
+    """The text with control, bidi-override and unassigned characters as U+FFFD: none may reach a terminal."""
+    return "".join(letter if letter in _JOINERS or unicodedata.category(letter) not in _HIDDEN else "\ufffd"
+                   for letter in text.replace("\r", ""))
+
+
+def one_line(text: str) -> str:
+    """Printable, with every run of white space as one space; the widget cuts it to its width."""
+    return printable(" ".join(text.split()))
+
+
+class Composer(TextArea):
+    """Where the person writes: Enter sends, Ctrl+J, Shift+Enter and Alt+Enter break the line."""
+
+    class Sent(Message):
+        """The person pressed Enter."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    def _on_key(self, event: Key) -> None:  # type: ignore[override]  # textual awaits what is awaitable
+        if event.key == "enter":
+            self.post_message(self.Sent(self.text))
+        elif event.key in ("ctrl+j", "shift+enter", "alt+enter"):
+            self.insert("\n")
+        else:
+            return
+        event.stop()
+        event.prevent_default()
+
+
+class Note(Static):
+    """A few lines of the program's own, or an error with its next step."""
+
+    def __init__(self, text: str, *, error: bool = False) -> None:
+        super().__init__(Content(printable(text)), classes="error" if error else "")
+
+
+class Exchange(Vertical):
+    """A question and everything that comes of it, in the order in which it is read."""
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self.question = question
+        self.route: Route | None = None
+        self.memories: list[Recalled] = []
+        self.turn: Turn | None = None
+        self._stream: MarkdownStream | None = None
+        self._thought = ""
+        self._since = time.monotonic()
+
+    def compose(self) -> ComposeResult:
+        yield Static(Content(printable(self.question)), classes="question")
+        yield Static(classes="route")
+        with Collapsible(title="thinking", collapsed=True):
+            yield Static(classes="thought")
+        yield Static("…", classes="waiting")
+        yield Markdown(classes="answer", open_links=False,
+                       parser_factory=partial(MarkdownIt, "gfm-like", {"html": False, "linkify": False}))
+        yield Vertical(classes="after")
+
+    def on_mount(self) -> None:
+        self.query_one(Collapsible).display = False
+        self._clock = self.set_interval(1.0, self._tick)
+
+    def _tick(self) -> None:
+        waiting = "thinking" if self._thought else "reading" if self.route else "starting"
+        self.query_one(".waiting", Static).update(Content(f"{waiting} … {time.monotonic() - self._since:.0f} s"))
+
+    async def take(self, event: Event) -> None:
+        """Draw one event of the turn."""
+        match event:
+            case Routed(route):
+                self.route = route
+                self.query_one(".route", Static).update(badge(route))
+            case Recalled():
+                self.memories.append(event)
+                await self._after(memory_line(len(self.memories), event), "memory")
+            case Thinking(text):
+                self._think(text)
+            case Token(text):
+                await self._write(text)
+            case Answered(turn) | Interrupted(turn):
+                await self._end(turn)
+            case Failed(error):
+                await self._rest()
+                await self.query_one(".after").mount(Note(f"{error}", error=True))
+
+    async def _after(self, content: Content, kind: str) -> None:
+        await self.query_one(".after").mount(Static(content, classes=kind))
+
+    def _think(self, text: str) -> None:
+        self._thought += printable(text)
+        self.query_one(Collapsible).display = True
+        self.query_one(".thought", Static).update(Content(self._thought))
+
+    async def _write(self, text: str) -> None:
+        if self._stream is None:
+            self._quiet()
+            self._stream = Markdown.get_stream(self.query_one(Markdown))
+        await self._stream.write(printable(text))
+
+    def _quiet(self) -> None:
+        self._clock.stop()
+        self.query_one(".waiting").display = False
+
+    async def _rest(self) -> None:
+        """Nothing more will be written."""
+        self._quiet()
+        if self._stream is not None:
+            await self._stream.stop()
+            self._stream = None
+
+    async def _end(self, turn: Turn) -> None:
+        await self._rest()
+        self.turn = turn
+        for number, line in enumerate(self.query(".memory"), 1):
+            line.set_class(number in turn.cited, "cited")
+        for dropped in turn.dropped:
+            await self._after(Content(one_line(f"left out, the context is full: {dropped}")), "left-out")
+        if turn.status == "interrupted":
+            await self._after(Content("stopped; what was written is kept"), "left-out")
+        elif not turn.answer:
+            await self._after(Content("The core ended without a word. Ask again, or in other words."), "left-out")
+
+
+def badge(route: Route) -> Content:
+    """The role, how sure the router is of it, and the reason in words."""
+    sure = "asked for" if route.asked else f"{route.probability:.0%}"
+    return Content.assemble((f" {printable(route.role)} ", "bold $text-primary on $primary-muted"), f" {sure}  ",
+                            (one_line(route.reason), "italic"))
+
+
+def memory_line(number: int, memory: Recalled) -> Content:
+    """[1] day, words."""
+    day = f"{memory.time:%Y-%m-%d}  " if memory.time else ""
+    return Content.assemble((f"[{number}] ", "bold"), f"{day}{one_line(memory.text)}")
+
+
+def why(exchange: Exchange) -> str:
+    """Everything that produced an answer, in plain lines."""
+    route = exchange.route
+    if route is None:
+        return "The last question failed before it had a role."
+    lines = [f"{route.role}: {route.reason}", ""]
+    by_share = sorted(route.probabilities.items(), key=lambda item: -item[1])
+    lines += [f"  {share:4.0%}  {role}" for role, share in by_share]
+    lines += [f"  nearest: “{one_line(near.text)}” ({near.role}, {near.similarity:.2f})" for near in route.nearest]
+    lines += ["", "Memories it saw:" if exchange.memories else "It saw no memories."]
+    for number, memory in enumerate(exchange.memories, 1):
+        day = f"{memory.time:%Y-%m-%d}, " if memory.time else ""
+        lines.append(f"[{number}] {day}{one_line(memory.text)}\n    {one_line(memory.why)}; "
+                     f"message {', '.join(memory.message_ids)}")
+    if exchange.turn:
+        lines += [f"Left out, the context is full: {one_line(dropped)}" for dropped in exchange.turn.dropped]
+        lines.append(f"Core {exchange.turn.model}, role map {exchange.turn.role_map[:8]}")
+    return "\n".join(lines)
+
+
+class Help(ModalScreen[None]):
+    """The keys and commands on one page."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close")]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Markdown(HELP)
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+
+class TwinApp(App[None]):
+    """The chat of one twin. Opens at once; a missing core is said in the status line and again when asked."""
+
+    TITLE = "twin"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "stop", "Stop the answer", id="stop"),
+        Binding("ctrl+n", "new", "New conversation", id="new"),
+        Binding("f1", "help", "Help", id="help"),
+    ]
+    CSS = """
+    Screen { layout: vertical; }
+    #log { height: 1fr; padding: 1 2 0 2; scrollbar-size-vertical: 1; }
+    #log > * { max-width: 104; }
+    #log Note { height: auto; margin: 0 0 1 0; color: $text-muted; }
+    #log Note.error { color: $text-error; border-left: thick $error; padding-left: 1; }
+    Exchange { height: auto; margin-bottom: 1; }
+    Exchange > * { height: auto; margin-left: 2; }
+    Exchange .question { margin: 0 0 1 0; padding-left: 1; border-left: thick $primary; text-style: bold; }
+    Exchange .route, Exchange .memory, Exchange .left-out {
+        height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $text-muted;
+    }
+    Exchange .memory.cited { color: $text; }
+    Exchange .left-out { text-style: italic; }
+    Exchange .waiting { color: $text-muted; margin-top: 1; }
+    Exchange .answer { margin: 1 0 0 2; padding: 0; background: transparent; }
+    Exchange Collapsible { background: transparent; border: none; padding: 0; }
+    Exchange .thought { color: $text-muted; }
+    Composer {
+        height: auto; min-height: 3; max-height: 8; margin: 0 1; padding: 0 1;
+        background: $background; border: round $foreground 30%;
+    }
+    Composer:focus { border: round $primary; }
+    #status { height: 1; padding: 0 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
+    Help { align: center middle; }
+    Help > VerticalScroll {
+        width: 72; max-width: 95%; height: auto; max-height: 90%; padding: 1 2;
+        background: $surface; border: round $primary;
+    }
+    Help Markdown { background: transparent; padding: 0; }
+    """
+
+    class Came(Message):
+        """An event of a turn, from the thread that drains it."""
+
+        def __init__(self, exchange: Exchange, event: Event) -> None:
+            super().__init__()
+            self.exchange = exchange
+            self.event = event
+
+    class Done(Message):
+        """A line from a thread. `core`: it names the core; `free`: the twin has nothing left to do."""
+
+        def __init__(self, text: str, *, error: bool = False, core: bool = False, free: bool = False) -> None:
+            super().__init__()
+            self.text, self.error, self.core, self.free = text, error, core, free
+
+    def __init__(self, twin: Twin) -> None:
+        super().__init__()
+        self.twin = twin
+        self.conversation = twin.conversation
+        self.role: str | None = None
+        self._busy = False
+        self._stop = Flag()
+        self._core = "…"
+        self._last: Exchange | None = None
+        self._commands: dict[str, Callable[[str], object]] = {
+            "role": self._switch, "why": self._why, "export": self._export, "help": lambda _: self.action_help()}
+
+    def compose(self) -> ComposeResult:
+        yield VerticalScroll(id="log", can_focus=False)
+        yield Composer(placeholder="Ask in any language")
+        yield Static(id="status")
+
+    def on_mount(self) -> None:
+        self.query_one("#log", VerticalScroll).anchor()
+        self.query_one(Composer).focus()
+        self._draw_status()
+        self._look_around()
+
+    def on_unmount(self) -> None:
+        self._stop.set()  # the thread of an unfinished answer must not outlive the screen
+
+    # ---- what the person does ----------------------------------------------------------------------------------
+
+    @on(Composer.Sent)
+    async def _send(self, sent: Composer.Sent) -> None:
+        if not sent.text.strip():
+            return
+        command = _COMMAND.fullmatch(sent.text.rstrip())
+        if self._busy and (command is None or command[1] == "export"):
+            self.notify("The twin is still busy; esc stops an answer.", markup=False)
+            return
+        self.query_one(Composer).clear()
+        try:
+            if command:
+                self._obey(command[1].lower(), (command[2] or "").strip())
+            else:
+                await self._ask(sent.text.strip())
+        except TwinError as error:
+            self._say(str(error), error=True)
+
+    def _obey(self, name: str, argument: str) -> None:
+        if name not in self._commands:
+            known = ", ".join(f"/{each}" for each in self._commands)
+            raise UsageError(f"There is no command /{name}.",
+                             f"Known: {known}. To send it as a question, put a space before the slash.")
+        self._commands[name](argument)
+
+    async def _ask(self, question: str) -> None:
+        log = self.query_one("#log", VerticalScroll)
+        exchange = self._last = Exchange(question)
+        await log.mount(exchange)
+        log.anchor()
+        self._busy = True
+        self._stop.clear()
+        self._draw_status()
+        self._drain(exchange, self.role, self.conversation)
+
+    def _switch(self, name: str) -> None:
+        roles = self.twin.role_map.roles
+        known = {word.casefold(): role.id for role in roles for word in (role.title.en, role.title.ru, role.id)}
+        if not name:
+            listed = "\n".join(f"  {role.id:14} {role.purpose.of(_language(self._last))}" for role in roles)
+            self._say(f"{listed}\n  {'auto':14} the router chooses for each question (now: {self.role or 'auto'})")
+        elif name.casefold() == "auto":
+            self.role = None
+        elif name.casefold() in known:
+            self.role = known[name.casefold()]
+        else:
+            raise UsageError(f"There is no role {name!r}.", f"Known: {', '.join(role.id for role in roles)}, auto.")
+        self._draw_status()
+
+    def _why(self, _: str) -> None:
+        self._say(why(self._last) if self._last else "Nothing was asked in this conversation yet.")
+
+    def _export(self, _: str) -> None:
+        self._busy = True
+        self._draw_status()
+        self._write_export()
+
+    def action_stop(self) -> None:
+        """Stop the answer that is being written; what is there stays."""
+        self._stop.set()
+        self._draw_status()
+
+    async def action_new(self) -> None:
+        """Clear the screen and begin a conversation that knows nothing of the one before."""
+        if self._busy:
+            self.notify("The twin is still busy; esc stops an answer.", markup=False)
+            return
+        self.conversation = str(uuid.uuid4())
+        self._last = None
+        await self.query_one("#log").remove_children()
+        self._draw_status()
+
+    def action_help(self) -> None:
+        """Show the keys and commands."""
+        self.push_screen(Help())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Ours first, then Textual's."""
+        yield SystemCommand("New conversation", "Clear the screen and begin anew (ctrl+n)", self.action_new)
+        yield SystemCommand("Why", "Why the last answer came from its role (/why)", lambda: self._why(""))
+        yield SystemCommand("Help", "Keys and commands (f1)", self.action_help)
+        yield from super().get_system_commands(screen)
+
+    def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
+        """A link a core wrote is shown and copied, never opened: its text can promise another place."""
+        event.stop()
+        self.copy_to_clipboard(event.href)
+        self.notify(printable(event.href), title="Address copied", markup=False)
+
+    # ---- threads: Twin is synchronous, one at a time ---------------------------------------------------------------
+
+    @work(thread=True, exclusive=True, group="twin")
+    def _drain(self, exchange: Exchange, role: str | None, conversation: str) -> None:
+        for event in self.twin.stream(exchange.question, role, conversation=conversation, cancel=self._stop.is_set):
+            self.post_message(self.Came(exchange, event))
+
+    @work(thread=True, exclusive=True, group="twin")
+    def _write_export(self) -> None:
+        try:
+            path, made = self.twin.export("prompt")
+        except TwinError as error:
+            self.post_message(self.Done(str(error), error=True, free=True))
+            return
+        cut = "".join(f"\nCut to fit: {name}" for name in made.cut)
+        self.post_message(self.Done(f"{path}\n{made.characters:,} characters.{cut}", free=True))
+
+    @work(thread=True, group="look")
+    def _look_around(self) -> None:
+        """What is here already; counting cards and messages takes longer than a first paint should."""
+        try:
+            core = "" if self.twin.has("core") else f"no core: twin models pull {self.twin.catalog.recommend().model.name}"
+            counts = self.twin.archive.counts()
+        except TwinError as error:
+            self.post_message(self.Done(str(error), error=True))
+            return
+        self.post_message(self.Done(core, core=True))
+        own = counts["own_messages"]
+        self.post_message(self.Done(
+            f"{own:,} of your own messages in {counts['conversations']:,} conversations.  F1 shows keys and commands."
+            if own else "Nothing of yours is here yet: `twin import FILE` brings it.  F1 shows keys and commands."))
+
+    # ---- what comes back ---------------------------------------------------------------------------------------
+
+    async def on_twin_app_came(self, came: Came) -> None:
+        await came.exchange.take(came.event)
+        if isinstance(came.event, Answered | Interrupted | Failed):
+            self._busy = False
+            if isinstance(came.event, Answered | Interrupted):
+                self._core = came.event.turn.model
+        if not isinstance(came.event, Token | Thinking):
+            self._draw_status()
+
+    def on_twin_app_done(self, done: Done) -> None:
+        if done.free:
+            self._busy = False
+        if done.core:
+            self._core = done.text
+        else:
+            self._say(done.text, error=done.error)
+        self._draw_status()
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        log = self.query_one("#log", VerticalScroll)
+        log.mount(Note(text, error=error))
+        log.anchor()
+
+    def _draw_status(self) -> None:
+        parts = [self.role or "auto"]
+        if self._last and self._last.route and not self._last.route.asked:
+            parts[0] += f" → {self._last.route.role} {self._last.route.probability:.0%}"
+        if self._core:
+            parts.append(self._core)
+        if self._last and self._last.turn:
+            usage = self._last.turn.usage
+            parts.append(f"{usage.prompt_tokens:,} read, {usage.generated:,} written")
+        if self._busy:
+            parts.append("stopping …" if self._stop.is_set() else "esc stops")
+        else:
+            parts.append("f1 help")
+        self.query_one("#status", Static).update(Content(printable(" · ".join(parts))))
+
+
+def _language(exchange: Exchange | None) -> str:
+    return plain_text.language(exchange.question) if exchange else "en"

@@ -1,0 +1,152 @@
+"""The SQLite file below the archive: its tables, its versions, its errors in our words. Knows no message, no turn."""
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from twin.errors import HomeBusy, HomeError, HomeFull, HomeTooNew
+from twin.home import full_disk_is_named
+
+# MIGRATIONS[n] brings a file from user_version n to n + 1. Forward only; what stands here is never edited.
+MIGRATIONS: tuple[str, ...] = ("""
+CREATE TABLE conversations (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT, source TEXT);
+CREATE TABLE messages (
+  conversation TEXT NOT NULL REFERENCES conversations (id), id TEXT NOT NULL, position INTEGER NOT NULL,
+  role TEXT NOT NULL, text TEXT NOT NULL, author TEXT, time TEXT, own INTEGER NOT NULL, flags TEXT NOT NULL,
+  raw BLOB, source TEXT, content_hash TEXT NOT NULL, PRIMARY KEY (conversation, id));
+CREATE INDEX messages_in_order ON messages (conversation, position);
+CREATE INDEX messages_by_id ON messages (id);
+CREATE TABLE revisions (
+  conversation TEXT NOT NULL, id TEXT NOT NULL, role TEXT NOT NULL, text TEXT NOT NULL, author TEXT, time TEXT,
+  own INTEGER NOT NULL, flags TEXT NOT NULL, raw BLOB, content_hash TEXT NOT NULL, replaced TEXT NOT NULL,
+  copy INTEGER NOT NULL, FOREIGN KEY (conversation, id) REFERENCES messages (conversation, id));
+CREATE INDEX revisions_of ON revisions (conversation, id);
+CREATE TABLE sources (
+  file TEXT NOT NULL, sha256 TEXT NOT NULL, imported TEXT NOT NULL, report TEXT NOT NULL, PRIMARY KEY (file, sha256));
+CREATE TABLE turns (
+  number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, conversation TEXT NOT NULL, question TEXT NOT NULL,
+  answer TEXT NOT NULL, route TEXT NOT NULL, status TEXT NOT NULL, model TEXT NOT NULL, role_map TEXT NOT NULL,
+  memories TEXT NOT NULL, cited TEXT NOT NULL, dropped TEXT NOT NULL, thinking TEXT NOT NULL, usage TEXT NOT NULL,
+  time TEXT);
+CREATE INDEX turns_in_order ON turns (conversation, number);
+CREATE TABLE points (
+  model TEXT NOT NULL, conversation TEXT NOT NULL, message TEXT NOT NULL, "start" INTEGER NOT NULL,
+  "end" INTEGER NOT NULL, facet TEXT NOT NULL, probability REAL NOT NULL,
+  PRIMARY KEY (model, conversation, message, "start", "end", facet),
+  FOREIGN KEY (conversation, message) REFERENCES messages (conversation, id));
+CREATE TABLE core_reads (
+  model TEXT NOT NULL, conversation TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (model, conversation, message),
+  FOREIGN KEY (conversation, message) REFERENCES messages (conversation, id));
+CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+""",)
+
+
+_CHECK = "Check that the folder is yours and writable, or name another home with --home or TWIN_HOME."
+
+
+def in_memory(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
+    """A database that leaves nothing on the disk: empty, or a copy of another one."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    if source is None:
+        for script in MIGRATIONS:
+            db.executescript(script)
+    else:
+        source.backup(db)
+    return db
+
+
+def is_empty(path: Path) -> bool:
+    """Whether there is nothing to read yet: no file, or one that was made and never written."""
+    with _allowed(path):
+        return not path.exists() or path.stat().st_size == 0
+
+
+def create(path: Path) -> None:
+    """Make the file for its owner only; SQLite gives its -wal and -shm the same mode."""
+    with _allowed(path), full_disk_is_named(path.parent):
+        path.touch(mode=0o600)
+
+
+@contextmanager
+def _allowed(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise HomeError(f"{path} cannot be used ({error.strerror}).", _CHECK) from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection without implicit transactions. mode=rw: a file that vanished is an error, not a new archive."""
+    db = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=2.0, isolation_level=None,
+                         check_same_thread=False)
+    try:
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def version_of(db: sqlite3.Connection, path: Path) -> int:
+    """The schema version of a file; HomeTooNew when it is newer than this code."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(MIGRATIONS):
+        raise HomeTooNew(f"{path} has schema version {version}; this twin knows versions up to {len(MIGRATIONS)}.",
+                         "Update twin, or name another home with --home or TWIN_HOME.")
+    return version
+
+
+def migrate(db: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to the newest version, one transaction a step, after a copy archive.sqlite.v<N>.bak of the whole.
+
+    The caller holds the home's lock. A new file needs no copy.
+    """
+    version = version_of(db, path)
+    if version == len(MIGRATIONS):
+        return
+    if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        _back_up(db, path.with_name(f"{path.name}.v{version}.bak"))
+    db.execute("PRAGMA journal_mode = WAL")
+    for number, script in enumerate(MIGRATIONS[version:], version + 1):
+        try:
+            db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
+        finally:
+            if db.in_transaction:
+                db.rollback()
+
+
+def _back_up(db: sqlite3.Connection, target: Path) -> None:
+    part = target.with_name(f"{target.name}.part")
+    with full_disk_is_named(target.parent):
+        part.unlink(missing_ok=True)
+        part.touch(mode=0o600)
+        with closing(sqlite3.connect(part)) as copy:
+            db.backup(copy)
+        part.replace(target)
+
+
+# SQLite's own result codes; an extended code holds the primary one in its low byte.
+_FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_FSYNC, sqlite3.SQLITE_IOERR_SHMSIZE,
+         sqlite3.SQLITE_IOERR_TRUNCATE}
+
+
+@contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors; whatever transaction was open is rolled back by then."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", None) or 0
+        if code in _FULL:
+            raise HomeFull(f"The device that holds {path} takes no more data ({error}).",
+                           "Nothing was half-written: free some space and do the same again.") from error
+        if code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise HomeBusy(f"{path} is held by a program that is not a twin ({error}).",
+                           "Close it (a database browser, a backup), then do the same again.") from error
+        if code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise HomeError(f"{path} is damaged ({error}).",
+                            "Keep the file aside; put back a backup or import your exports into a new home.") from error
+        raise HomeError(f"{path} cannot be used ({error}).", _CHECK) from error

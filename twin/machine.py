@@ -1,0 +1,46 @@
+"""Machine: how much memory and how many processors and cards this computer has. Knows no model."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Card:
+    """An accelerator and its whole memory."""
+
+    name: str
+    memory_bytes: int
+
+
+def memory_bytes() -> int:
+    """Memory of the whole machine."""
+    return int(psutil.virtual_memory().total)
+
+
+def processors() -> int:
+    """Physical processor cores; logical ones where the system does not tell."""
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+
+
+def nvidia_cards() -> tuple[Card, ...]:
+    """The NVIDIA cards that nvidia-smi tells of; none without it."""
+    program = shutil.which("nvidia-smi")
+    if not program:
+        return ()
+    try:
+        ran = subprocess.run([program, "--query-gpu=name,memory.total", "--format=csv,noheader,nounits"],  # noqa: S603
+                             capture_output=True, text=True, timeout=10, check=True)  # fixed words, no input
+    except (OSError, subprocess.SubprocessError):  # a driver that does not answer is no card for us
+        return ()
+    return parse_cards(ran.stdout)
+
+
+def parse_cards(text: str) -> tuple[Card, ...]:
+    """Lines of `name, MiB`. Cards that share the machine's memory say [N/A] and are left out: they add none."""
+    rows = (line.rsplit(",", 1) for line in text.splitlines() if "," in line)
+    return tuple(Card(name.strip(), int(mib) << 20) for name, mib in rows if mib.strip().isdigit())
