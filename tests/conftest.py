@@ -1,4 +1,4 @@
-"""Common fixtures. Tests use the real stores in tmp_path, the real SmolLM2 and MiniLM from the user's cache, and no network."""
+"""Common fixtures. Tests use real stores in tmp_path, real SmolLM2 and MiniLM from the user's cache, and no network."""
 from __future__ import annotations
 
 import ipaddress

@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twin.profile import Point
 
 from twin.archive import Archive, database
-from twin.errors import BrokenFile, HomeBusy, HomeError, HomeFull, HomeTooNew, UsageError
+from twin.errors import BrokenFile, HomeBusy, HomeError, HomeTooNew, UsageError
 from twin.home import Home
-from twin.profile import Point
 from twin.types import (
     Conversation,
     Example,
@@ -56,11 +56,11 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(Home(tmp_path / "home"))
 
 
-def said(id: str, text: str, **more: Any) -> Message:  # noqa: A002 - the noun's own field
+def said(id: str, text: str, **more: Any) -> Message:
     return Message(id, more.pop("role", "user"), text, **more)
 
 
-def talk(id: str, *texts: str, source: str | None = None) -> Conversation:  # noqa: A002 - the noun's own field
+def talk(id: str, *texts: str, source: str | None = None) -> Conversation:
     return Conversation(id, tuple(said(f"m{n}", text) for n, text in enumerate(texts, 1)), source=source)
 
 
@@ -188,6 +188,15 @@ def test_a_note_without_front_matter_meets_the_export_of_the_same_chat(archive: 
     assert archive.add([export])[0].unchanged == 3
 
 
+def test_a_conversation_once_recognised_keeps_its_other_name(archive: Archive) -> None:
+    """The next piece of the same chat may share no message with what is stored."""
+    archive.add([Conversation("a", (said(UID, "Question"),)), Conversation("b", (said(UID, "Question"),))])
+    archive.add([Conversation("b", (said("m", "Later"),))])
+
+    assert texts(archive, "a") == ["Question", "Later"]
+    assert archive.counts()["conversations"] == 1
+
+
 def test_short_message_ids_never_join_two_conversations(archive: Archive) -> None:
     archive.add([talk("a", "one"), talk("b", "one")])
 
@@ -257,7 +266,7 @@ def test_impossible_text_is_stored_readable_and_its_bytes_are_kept(archive: Arch
 
 
 def test_a_time_without_zone_comes_back_aware_and_says_so(archive: Archive) -> None:
-    naive = datetime(2026, 3, 1, 9, 30)  # noqa: DTZ001 - the point of the test
+    naive = datetime(2026, 3, 1, 9, 30)
     archive.add([Conversation("c", (said("m", "text", time=naive),))])
     message = archive.conversation("c").messages[0]
 
@@ -415,7 +424,7 @@ def test_a_turn_comes_back_whole(turns: list[Turn]) -> None:
         assert archive.turns() == turns
 
 
-def turn(id: str, conversation: str = "chat", answer: str = "да") -> Turn:  # noqa: A002 - the noun's own field
+def turn(id: str, conversation: str = "chat", answer: str = "да") -> Turn:
     return Turn(id, conversation, "Ну?", answer, Route("critic", {"critic": 1.0}, "asked"), "answered", "core", "map")
 
 
@@ -467,7 +476,7 @@ def test_settings_are_kept(archive: Archive) -> None:
     assert Archive(archive.home).setting("me") == "Анна"
 
 
-# ---- the file: versions, damage, other writers, full disks, kills ------------------------------------------------------
+# ---- the file: versions, damage, other writers, full disks, kills ----------------------------------------------------
 
 def test_a_migration_goes_forward_after_a_copy(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.add([talk("c", "kept")])
@@ -529,8 +538,9 @@ def test_a_damaged_file_is_named_with_a_next_step(archive: Archive) -> None:
     archive.home.create()
     archive.home.archive.write_bytes(b"<!doctype html>" * 400)
 
-    for use in (archive.counts, lambda: archive.set_setting("a", "b"), lambda: archive.add([talk("c", "x")], dry_run=True)):
-        with pytest.raises(HomeError, match="damaged.*backup"):
+    for use in (archive.counts, lambda: archive.set_setting("a", "b"),
+                lambda: archive.add([talk("c", "x")], dry_run=True)):
+        with pytest.raises(HomeError, match=r"damaged.*backup"):
             use()
 
 
@@ -633,11 +643,7 @@ def test_a_full_disk_at_the_very_first_write_is_named(archive: Archive) -> None:
     assert archive.counts()["messages"] == 0
 
 
-def test_a_folder_of_someone_else_is_named(tmp_path: Path) -> None:
+def test_a_home_that_is_no_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file where the folder should be")
     with pytest.raises(HomeError):
         Archive(Home(tmp_path / "home")).set_setting("a", "b")
-
-
-def test_full_is_a_home_error() -> None:
-    assert issubclass(HomeFull, HomeError)

@@ -33,10 +33,12 @@ def test_the_environment_names_the_home(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
     script = ("import sys; from twin.home import Home\n"
               "with Home(sys.argv[1]).writing('a long import'):\n  print('in', flush=True); sys.stdin.read()")
-    with subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
         assert first.stdout is not None
         first.stdout.readline()
-        with pytest.raises(HomeBusy, match=rf"process {first.pid} .*a long import"), Home(tmp_path).writing("x", wait_s=0.1):
+        said = rf"process {first.pid} .*a long import"
+        with pytest.raises(HomeBusy, match=said), Home(tmp_path).writing("x", wait_s=0.1):
             pass
         first.communicate()
 
@@ -45,7 +47,8 @@ def test_a_second_writer_is_told_who_holds_the_lock(tmp_path: Path) -> None:
 
 
 def test_a_dead_writer_does_not_lock_the_home_for_ever(tmp_path: Path) -> None:
-    script = "import os, sys; from twin.home import Home\nwith Home(sys.argv[1]).writing('x'):\n  os.kill(os.getpid(), 9)"
+    script = ("import os, sys; from twin.home import Home\n"
+              "with Home(sys.argv[1]).writing('x'):\n  os.kill(os.getpid(), 9)")
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
 
     with Home(tmp_path).writing("next", wait_s=0.5):

@@ -46,7 +46,8 @@ def test_the_role_comes_last_and_everything_shared_comes_first() -> None:
 def test_the_history_only_grows() -> None:
     """The next prompt begins with all of this one's prefix up to its question and memories: nothing is re-read."""
     now = render("When do I sow peas?", memories=(memory(2),))
-    asked = Turn("t", "c", "When do I sow peas?", "In March.", Route("critic", {}, ""), "answered", "m", "v", (memory(2),))
+    route = Route("critic", {}, "")
+    asked = Turn("t", "c", "When do I sow peas?", "In March.", route, "answered", "m", "v", (memory(2),))
     later = render("And beans?", history=(asked,))
 
     assert [s.text for s in later.prefix[:len(now.prefix)]] == [s.text for s in now.prefix]

@@ -31,8 +31,9 @@ You are tiny.
 """
 
 # Lines a person could write, with those that the format itself uses among them.
-LINES = st.one_of(
-    st.text(max_size=40), st.sampled_from(["## Stance", "\\## Do", "\\\\##\tx", "##", "### deeper", "---", "- a: b", "", "  ", "```"]))
+LINES = st.one_of(st.text(max_size=40), st.sampled_from([
+    "## Stance", "\\## Do", "\\\\##\tx", "##", "### deeper", "---", "- a: b", "", "  ", "```", "a\x85b", "\u2028## Do",
+    "\ufeff", "\x0c"]))
 TEXTS = st.lists(LINES, max_size=5).map("\n".join).filter(lambda value: "<!--" not in value)
 SAID = TEXTS.filter(lambda value: bool(text.clean(value).strip()))
 
@@ -68,7 +69,8 @@ def test_a_role_written_and_read_again_is_the_same_role(role: Role) -> None:
     assert hash(read) == hash(role)
 
 
-@given(any_role(), st.sampled_from(["\n", "\r\n"]), st.sampled_from(["", "\ufeff"]), st.sampled_from(["", "# a note\n"]))
+@given(role=any_role(), newline=st.sampled_from(["\n", "\r\n"]), mark=st.sampled_from(["", "\ufeff"]),
+       note=st.sampled_from(["", "# a note\n"]))
 def test_a_valid_file_comes_back_byte_for_byte(role: Role, newline: str, mark: str, note: str) -> None:
     """A person's comments, spacing, line ends and byte order mark are theirs; only the content is ours."""
     source = mark + role.to_markdown().replace("---\n", f"---\n{note}\n", 1).replace("\n", newline)
@@ -78,7 +80,8 @@ def test_a_valid_file_comes_back_byte_for_byte(role: Role, newline: str, mark: s
 
 
 def test_comments_and_odd_spacing_survive_but_do_not_count() -> None:
-    edited = SMALL.replace("id: tiny", "# mine\nid:    'tiny'   # short").replace("## Stance\n", "##   STANCE  \n\n") + "\n\n<!-- try:\n## Do\nmore -->\n"
+    edited = SMALL.replace("id: tiny", "# mine\nid:    'tiny'   # short").replace("## Stance\n", "##   STANCE  \n\n")
+    edited += "\n\n<!-- try:\n## Do\nmore -->\n"
     role = parse_role(edited)
     assert role.to_markdown() == edited
     assert role == parse_role(SMALL)
@@ -149,7 +152,8 @@ def test_the_seed_roles_speak_both_languages_and_have_enough_examples() -> None:
 def test_no_seed_example_stands_among_the_labelled_messages() -> None:
     """The labelled messages measure the router only while it has never seen them."""
     labels = tomllib.loads((Path(__file__).parent / "router_labels.toml").read_text("utf-8"))
-    labelled = {" ".join(text.stems(message)) for languages in labels.values() for said in languages.values() for message in said}
+    labelled = {" ".join(text.stems(message))
+                for languages in labels.values() for said in languages.values() for message in said}
     examples = {" ".join(text.stems(example)) for role in roles.seed().roles for example in role.examples}
     assert not labelled & examples
 
@@ -208,7 +212,7 @@ def test_saving_and_loading_keeps_bytes_and_loses_nothing(tmp_path: Path) -> Non
     """A role that left the map keeps its text beside the others, out of the way."""
     roles.ensure(tmp_path)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    stamp = os.stat(tmp_path / "critic.md").st_mtime_ns
+    stamp = (tmp_path / "critic.md").stat().st_mtime_ns
     less = RoleMap(tuple(role for role in roles.load(tmp_path).roles if role.id != "scribe"))
     roles.save(less, tmp_path)
     assert roles.load(tmp_path) == less
@@ -217,7 +221,7 @@ def test_saving_and_loading_keeps_bytes_and_loses_nothing(tmp_path: Path) -> Non
     assert (tmp_path / "critic.md").stat().st_mtime_ns == stamp
 
 
-def test_a_full_disk_while_saving_is_named_and_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     roles.ensure(tmp_path)
     changed = roles.seed().role("critic").model_copy(update={"examples": ("one",)})
 

@@ -60,6 +60,6 @@ def test_clean_text_is_nfc_and_cleaning_twice_changes_nothing(said: str) -> None
 
 
 def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
-    """SQLite, LanceDB and llama.cpp all refuse it; the rest of the message must not be lost for one half of an emoji."""
+    """SQLite, LanceDB and llama.cpp all refuse it; a message must not be lost for one half of an emoji."""
     assert text.clean("a\ud83db") == "a\ufffdb"
     assert text.clean("\ud83d\ude00 да") == "\U0001f600 да"

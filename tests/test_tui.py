@@ -284,7 +284,7 @@ async def test_a_home_without_anything_of_the_person_says_how_to_bring_it(make: 
     async with full.run_test(size=WIDE) as pilot:
         await full.workers.wait_for_complete()
         await pilot.pause()
-        assert "2 of your own messages" in screen(full)
+        assert "Your own messages here: 2" in screen(full)
 
 
 # ---- text from outside is data -------------------------------------------------------------------------------------
@@ -319,16 +319,19 @@ async def test_html_of_a_core_stays_readable(make: Callable[..., TwinApp]) -> No
         assert "Use <b>bold</b>" in screen(app) and "<div>a block</div>" in screen(app)
 
 
-async def test_a_link_is_shown_and_never_opened(make: Callable[..., TwinApp], monkeypatch: pytest.MonkeyPatch) -> None:
-    app = make("[the manual](http://example.invalid/steal?q=secret)")
+@pytest.mark.parametrize("href", ["http://example.invalid/?q=secret", "x');app.quit('y"])
+async def test_a_link_is_shown_and_never_followed(
+        make: Callable[..., TwinApp], monkeypatch: pytest.MonkeyPatch, href: str) -> None:
+    app = make(f"[the manual](<{href}>)")
     opened: list[str] = []
     monkeypatch.setattr(app, "open_url", lambda url, **_: opened.append(url))
     async with app.run_test(size=WIDE) as pilot:
         await ask(pilot, "Where is the manual?")
+        assert "the manual" in screen(app)
         await pilot.click(app.query_one(Exchange).query_one("MarkdownParagraph"), offset=(3, 0))
-        await pilot.pause()
+        await until(pilot, lambda: app.clipboard == href)
         assert not opened
-        assert "example.invalid/steal" in screen(app)
+        assert app.is_running
 
 
 @given(st.text(alphabet=st.characters(codec=None), max_size=60))
@@ -347,7 +350,7 @@ def test_no_break_spaces_of_russian_typography_are_not_control_characters() -> N
 
 # ---- shapes --------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("size", [(40, 12), (80, 24), (20, 8)])
+@pytest.mark.parametrize("size", [(40, 12), (80, 24)])
 async def test_a_small_terminal_shows_answer_input_and_status(
         make: Callable[..., TwinApp], size: tuple[int, int]) -> None:
     app = make("Короткий ответ.")

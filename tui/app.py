@@ -132,7 +132,7 @@ class Exchange(Vertical):
                 self.query_one(".route", Static).update(badge(route))
             case Recalled():
                 self.memories.append(event)
-                await self._after(memory_line(len(self.memories), event), "memory")
+                await self._after(Static(memory_line(len(self.memories), event), classes="memory"))
             case Thinking(text):
                 self._think(text)
             case Token(text):
@@ -141,10 +141,14 @@ class Exchange(Vertical):
                 await self._end(turn)
             case Failed(error):
                 await self._rest()
-                await self.query_one(".after").mount(Note(f"{error}", error=True))
+                await self._after(Note(str(error), error=True))
 
-    async def _after(self, content: Content, kind: str) -> None:
-        await self.query_one(".after").mount(Static(content, classes=kind))
+    async def _after(self, line: Static) -> None:
+        self.add_class("-noted")
+        await self.query_one(".after").mount(line)
+
+    async def _remark(self, text: str) -> None:
+        await self._after(Static(Content(one_line(text)), classes="remark"))
 
     def _think(self, text: str) -> None:
         self._thought += printable(text)
@@ -174,18 +178,18 @@ class Exchange(Vertical):
         for number, line in enumerate(self.query(".memory"), 1):
             line.set_class(number in turn.cited, "cited")
         for dropped in turn.dropped:
-            await self._after(Content(one_line(f"left out, the context is full: {dropped}")), "left-out")
+            await self._remark(f"left out, the context is full: {dropped}")
         if turn.status == "interrupted":
-            await self._after(Content("stopped; what was written is kept"), "left-out")
+            await self._remark("stopped; what was written is kept")
         elif not turn.answer:
-            await self._after(Content("The core ended without a word. Ask again, or in other words."), "left-out")
+            await self._remark("The core ended without a word. Ask again, or in other words.")
 
 
 def badge(route: Route) -> Content:
     """The role, how sure the router is of it, and the reason in words."""
     sure = "asked for" if route.asked else f"{route.probability:.0%}"
     return Content.assemble((f" {printable(route.role)} ", "bold $text-primary on $primary-muted"), f" {sure}  ",
-                            (one_line(route.reason), "italic"))
+                            one_line(route.reason))
 
 
 def memory_line(number: int, memory: Recalled) -> Content:
@@ -238,18 +242,22 @@ class TwinApp(App[None]):
     ]
     CSS = """
     Screen { layout: vertical; }
-    #log { height: 1fr; padding: 1 2 0 2; scrollbar-size-vertical: 1; }
-    #log > * { max-width: 104; }
-    #log Note { height: auto; margin: 0 0 1 0; color: $text-muted; }
-    #log Note.error { color: $text-error; border-left: thick $error; padding-left: 1; }
-    Exchange { height: auto; margin-bottom: 1; }
+    #log {
+        height: 1fr; padding: 1 0 0 0; scrollbar-size-vertical: 1;
+        scrollbar-background: $background; scrollbar-color: $foreground 20%;
+    }
+    #log > * { max-width: 104; margin: 0 2; }
+    #log > Note { height: auto; margin: 0 2 1 2; color: $text-muted; }
+    Note.error { color: $text-error; border-left: outer $error; padding-left: 1; }
+    Exchange { height: auto; }
+    Exchange.-noted .after { margin: 0 0 1 2; }
     Exchange > * { height: auto; margin-left: 2; }
-    Exchange .question { margin: 0 0 1 0; padding-left: 1; border-left: thick $primary; text-style: bold; }
-    Exchange .route, Exchange .memory, Exchange .left-out {
+    Exchange .question { margin: 0 0 1 0; padding-left: 1; border-left: outer $primary; text-style: bold; }
+    Exchange .route, Exchange .memory, Exchange .remark {
         height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $text-muted;
     }
     Exchange .memory.cited { color: $text; }
-    Exchange .left-out { text-style: italic; }
+    Exchange .remark { text-style: italic; }
     Exchange .waiting { color: $text-muted; margin-top: 1; }
     Exchange .answer { margin: 1 0 0 2; padding: 0; background: transparent; }
     Exchange Collapsible { background: transparent; border: none; padding: 0; }
@@ -265,7 +273,7 @@ class TwinApp(App[None]):
         width: 72; max-width: 95%; height: auto; max-height: 90%; padding: 1 2;
         background: $surface; border: round $primary;
     }
-    Help Markdown { background: transparent; padding: 0; }
+    Help Markdown { background: transparent; padding: 0; margin-bottom: -1; }
     """
 
     class Came(Message):
@@ -420,16 +428,16 @@ class TwinApp(App[None]):
     def _look_around(self) -> None:
         """What is here already; counting cards and messages takes longer than a first paint should."""
         try:
-            core = "" if self.twin.has("core") else f"no core: twin models pull {self.twin.catalog.recommend().model.name}"
+            missing = "" if self.twin.has("core") else self.twin.catalog.recommend().model.name
             counts = self.twin.archive.counts()
         except TwinError as error:
             self.post_message(self.Done(str(error), error=True))
             return
-        self.post_message(self.Done(core, core=True))
+        self.post_message(self.Done(f"no core: twin models pull {missing}" if missing else "", core=True))
         own = counts["own_messages"]
         self.post_message(self.Done(
-            f"{own:,} of your own messages in {counts['conversations']:,} conversations.  F1 shows keys and commands."
-            if own else "Nothing of yours is here yet: `twin import FILE` brings it.  F1 shows keys and commands."))
+            f"Your own messages here: {own:,}. Press F1 for keys and commands."
+            if own else "Nothing of yours is here yet: `twin import FILE` brings it. Press F1 for keys and commands."))
 
     # ---- what comes back ---------------------------------------------------------------------------------------
 

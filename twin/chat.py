@@ -5,10 +5,11 @@ opening, so that imports and the profile work before any model is there.
 """
 from __future__ import annotations
 
+import json
 import os
 import re
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
@@ -47,9 +48,10 @@ if TYPE_CHECKING:
     from twin.exporters import Exported
     from twin.roles import RoleMap
 
-_INDEXED, _DIGEST = "memory.indexed", "profile.digest"  # settings in the archive
+_INDEXED, _DIGEST, _BARS = "memory.indexed", "profile.digest", "reader.bars"  # settings in the archive
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
-MIN_SCORE = 0.25      # weaker finds are noise more often than help
+MIN_SCORE = 0.06  # recall's right answers lie at .10 to .35 (tests/bench/recall.py); below this is chance
+_LONG = 5  # letters of a stem that says something
 _CITED = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -129,9 +131,10 @@ class Twin:
 
     def _mend_memory(self, progress: Progress | None = None) -> None:
         """After an import that died half-way, or once an embedder came, bring recall up to the archive."""
-        if self.archive.setting(_INDEXED) == "no":
+        status = self.memory.status()
+        if self.archive.setting(_INDEXED) == "no" or not status.fits:
             self.rebuild_memory(progress=progress)
-        elif self.embedder is not None and self.memory.status().missing:
+        elif self.embedder is not None and status.missing:
             with self.home.writing("vectors of stored messages"):
                 self.memory.embed_missing(progress=progress)
 
@@ -170,8 +173,12 @@ class Twin:
         unread = [(conversation, message) for conversation, message in self.archive.messages(own=True)
                   if (conversation, message.id) not in known]
         chosen = profile.candidates(unread, limit)
-        for keys, points in reader.read(engine, chosen, profile.facets(), progress=progress, cancel=cancel):
+        earned = f"{_BARS}.{engine.id}"
+        bars: dict[str, float] = json.loads(self.archive.setting(earned) or "{}")
+        for keys, points in reader.read(engine, chosen, profile.facets(), embedder=self.embedder, bars=bars,
+                                        progress=progress, cancel=cancel):
             self.archive.save_points(engine.id, points, keys)
+            self.archive.set_setting(earned, json.dumps(bars))
         self.archive.set_setting(_DIGEST, "")
 
     @property
@@ -249,12 +256,11 @@ class Twin:
         yield from rendered.memories
         started = datetime.now(UTC)
         answer, thinking, finish, usage = yield from _answer(engine, rendered, chosen, cancel)
-        numbers = {int(number) for number in _CITED.findall(answer)}
         turn = Turn(
             id=str(uuid.uuid4()), conversation=conversation, question=question, answer=answer, route=route,
             status="interrupted" if finish == "cancelled" else "answered", model=engine.id, role_map=role_map.version,
             memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
-            cited=tuple(sorted(n for n in numbers if 1 <= n <= len(rendered.memories))))
+            cited=cited(answer, question, rendered.memories))
         self.archive.save_turn(turn)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
 
@@ -289,6 +295,18 @@ class Twin:
         from twin.widget import Chat  # a face above; here only as the method's convenience, loaded when asked for
 
         return Chat(self)
+
+
+def cited(answer: str, question: str, memories: Sequence[Recalled]) -> tuple[int, ...]:
+    """Numbers of the memories an answer rests on: those it names and that exist, and those of whose own words it takes
+    up two longer ones that were not in the question. Small cores use a record more often than they name it."""
+    named = {int(number) for number in _CITED.findall(answer)}
+    asked, told = set(text.stems(question)), set(text.stems(answer))
+
+    def taken(memory: Recalled) -> bool:
+        return len({stem for stem in text.stems(memory.text) if len(stem) >= _LONG} & told - asked) >= 2
+
+    return tuple(n for n, memory in enumerate(memories, 1) if n in named or taken(memory))
 
 
 def _embedder(catalog: Catalog) -> Embedder | None:

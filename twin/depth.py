@@ -1,8 +1,8 @@
 """Question -> depth 1..7 with the signals that gave it: rules over cue lists (depth.toml), Russian and English alike.
 
-The ladder is the owner's: 1 install it ... 4 make two parts work together ... 7 a system designs itself. It reads how a
-question is built, never its topic or length: only the clauses that ask count, not the story around them.
-Knows nothing of messages, stores or models. What rules cannot see (irony, whether two nouns are one thing) stays unseen.
+The ladder is the owner's: 1 install it ... 4 make two parts work together ... 7 a system designs itself. It reads how
+a question is built, never its topic or length: only the clauses that ask count, not the story around them.
+Knows nothing of messages, stores or models. What rules cannot see (irony, whether two nouns are one thing) stays so.
 """
 from __future__ import annotations
 
@@ -12,8 +12,11 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 
+from twin.cues import cue
 from twin.errors import UsageError
-from twin.text import language, own_spans, sentences, stem
+from twin.question import asked, clauses
+from twin.question import is_question as is_question
+from twin.text import language, stem
 from twin.types import Depth
 
 SIGNALS: Mapping[str, str] = {
@@ -43,215 +46,127 @@ RULES: Mapping[str, tuple[int, str, str]] = {
 }
 
 
-# ---- the small language of cues, shared with facets.toml -----------------------------------------------------------
-
-def plain(text: str) -> str:
-    """What cues are matched against: lower case, ё as е, one kind of hyphen and space, no quotes or Markdown marks."""
-    text = text.casefold().replace("ё", "е").replace("‑", "-").replace("’", "'")
-    text = re.sub(r"[*_`#«»“”„\"\u00ad\u200b-\u200d\ufeff]+", " ", re.sub(r"\s*[–—]\s*", " - ", text))
-    return re.sub(r"\s+", " ", text).replace(" ,", ",").replace(" ?", "?").strip()
+def depth(text: str) -> Depth:
+    """Depth 1..7 of a question (or thesis). Deterministic; raises UsageError for a text without own words."""
+    return locate(text)[0]
 
 
-def cue(phrase: str) -> str:
-    """One cue as a regular expression: `*` ends a stem, ` .. ` skips up to 60 characters inside the sentence,
-    `re:` starts a raw expression."""
-    if phrase.startswith("re:"):
-        return phrase[3:]
-    words = " ".join(re.escape(word).replace(r"\*", r"\w*") for word in phrase.split())
-    return r"\b" + words.replace(r" \.\. ", r"\b[^.?!]{0,60}?\b") + r"(?!\w)"
+def locate(text: str) -> tuple[Depth, int, int]:
+    """Depth of a text and the span (code points) of the words that gave it: its deepest question.
 
+    Several questions in one text make one depth, the deepest, and count in signal Q. A text that asks nothing is a
+    thesis: its sentences are read the same way, with a wider spread. Raises UsageError where no own words are left.
+    """
+    questions, statements = asked(text)
+    if not questions and not statements:
+        raise UsageError("There are no words to rate.", "Give a question in words, outside of quoted lines and code.")
+    count = len({end for _, end in questions})
+    rated = [(_rate(text[start:end], count), start, end) for start, end in questions or statements]
+    return max(rated, key=lambda one: one[0].level)  # the first of equal ones
+
+
+_LONGEST = 1500  # characters of one sentence: what is longer is a paste without full stops, and costs time
+
+
+def _rate(sentence: str, questions: int) -> Depth:
+    """Depth of one sentence in a text with so many questions (0: a thesis)."""
+    scope = clauses(sentence)[:_LONGEST]
+    signals = _signals(scope, questions)
+    rule = _rule(scope, signals)
+    level, english, russian = RULES[rule]
+    words = russian if language(sentence) == "ru" else english
+    # "fact" is also where unknown wording lands, and the ladder was written for questions: less sure of both
+    sure = questions and rule != "fact"
+    return Depth(level, signals, words, thesis=not questions, spread=0.5 if sure else 1.0)
+
+
+# ---- cue lists -----------------------------------------------------------------------------------------------------
 
 @lru_cache(maxsize=1)
-def _lexicon() -> dict[str, list[str]]:
-    """Cue lists of depth.toml by name, both languages in one: people mix them in one sentence."""
-    table = tomllib.loads((files("twin") / "depth.toml").read_text(encoding="utf-8"))
-    return {name: [*lists["en"], *lists["ru"]] for name, lists in table.items()}
+def _lists() -> dict[str, dict[str, list[str]]]:
+    table: dict[str, dict[str, list[str]]] = tomllib.loads((files("twin") / "depth.toml").read_text(encoding="utf-8"))
+    return table
 
 
 @lru_cache(maxsize=64)
 def _pattern(*names: str) -> re.Pattern[str]:
-    return re.compile("|".join(cue(phrase) for name in names for phrase in _lexicon()[name]))
+    """Both languages in one pattern: people mix them in one sentence."""
+    return re.compile("|".join(cue(phrase) for name in names for cues in _lists()[name].values() for phrase in cues))
 
 
-@lru_cache(maxsize=1)
-def _verbs() -> re.Pattern[str]:
-    """Words that join, form and steer: they stand between parts and are none."""
-    names = ("joint", "influence", "shape", "govern", "attach", "reality", "verify", "condition", "compare", "remake", "trade",
-             "whole")
-    simple = [p for name in names for p in _lexicon()[name] if " .. " not in p and not p.startswith("re:")]
-    return re.compile("|".join(map(cue, simple)))
-
-
-# ---- is it a question? ---------------------------------------------------------------------------------------------
-
-_GREETING = re.compile(
-    r"^(?:(?:hi|hello|hey|ok|okay|so|well|and|but|please|now|then|thanks|quick question|question|привет|здравствуйте|"
-    r"добрый день|скажи(?:те)?|пожалуйста|а|и|ну|но|так|вот|теперь|кстати|слушай(?:те)?|вопрос|короче|ладно|хорошо)"
-    r"(?: (?:everyone|all|there|всем|все))?(?:[ ,.!:-]+|$))+")
-_AUX = "(?:do|does|did|is|are|was|were|can|could|should|shall|would|will|has|have|had|am|may|might|must|to)"
-_ENGLISH = (rf"(?:how|why|what|when|where|who|which|whose) (?:\w+ )?{_AUX}\b|"
-            r"how (?:many|much|long|often|come|far|about)\b|what(?:'s| if| about| kind| time| happen\w+| came| really)\b|why not\b|"
-            r"(?:can|could|would|will) (?:you|someone|anyone|we|i)\b|has anyone\b|is (?:it|there)\b|"
-            r"(?:explain|describe|tell me|show me|help me|give me|compare|define|list|discuss|evaluate|analy[sz]e|summari[sz]e|"
-            r"suggest|recommend|propose|advise|outline|clarify|design|translate|calculate|identify|assess|judge|justify|"
-            r"formulate|devise)\b|i (?:wonder|want to (?:know|understand)|would like to know|need to know)\b|any (?:ideas|tips)\b")
-_RUSSIAN = (r"(?:почему|зачем|отчего|сколько|куда|откуда|где|кто-нибудь|во сколько|насколько|что такое|что будет|что,? если|"
-            r"а если|что лучше|что делать|что нужно|что значит|чем (?:лучше|отлича\w*)|в чем (?:разниц|смысл|причин|отлич)\w*|"
-            r"из чего|за счет чего|каким образом|есть ли|[\w-]+ ли)\b|"
-            r"как (?:[\w-]+ ){0,2}?[\w-]+(?:ть|ти|чь|ться|тись)\b|как (?:работа|устро|называ|действу)\w*|"
-            r"как(?:ой|ая|ое|ие|ого|им|ую|ими|их) (?:\w+ ){0,2}?(?:лучше|должн|выбрать|нужн|бывают)\w*|"
-            r"(?:подскаж|объясн|поясн|опиш|расскаж|покаж|помог|посовету|сравн|оцен|проанализир|перечисл|предлож|назов|"
-            r"спроектиру|разбер|перевед|посчита|уточн|да)(?:и|ите|й|йте)\b|"
-            r"(?:хочу|хотел[аи]? бы) (?:понять|узнать|спросить)\b|интересно,? (?:как|почему|что|есть)\b")
-_START = re.compile(f"(?:{_ENGLISH}|{_RUSSIAN})")
-_MARK = re.compile(r"\?+(?=[\s\"'»”)\]!?*_]|$)")  # a question mark inside an address asks nothing
-
-
-def is_question(text: str) -> bool:
-    """True for a text that asks: a question mark in the writer's own words, or an interrogative or request start."""
-    return any(_asks(text[a + b:a + c]) for a, d in own_spans(text) for b, c in sentences(text[a:d]))
-
-
-def _asks(sentence: str) -> bool:
-    return bool(_MARK.search(sentence) or _START.match(_GREETING.sub("", plain(sentence).lstrip("-•>. "))))
-
-
-# ---- which words are the question? ---------------------------------------------------------------------------------
-
-_RESUME = re.compile(  # the story ends here and the question begins
-    r"(?:\bany(?:way|how)|\bmy question(?: is)?|\bin short|\bthe question is|\bкороче(?: говоря)?|\bв общем|\bтак вот|"
-    r"\bвопрос (?:такой|вот в чем|в том)|\bсобственно|\bподскажите(?:,? пожалуйста)?)[ ,:-]+")
-_OPEN = re.compile(rf"(?:^|[,;:(-] ?)(?:but |and |so |а |и |но |то )?(?:{_START.pattern}|if\b|если\b|when\b)")
-_BACK = re.compile(r"\b(?:this|that|these|those|them|it|its|это|этим|этого|этому|этой|этот|эти|их|ими|такое|тогда)\b")
-_STORY = 12    # a longer run of words before the asking clause is a story; a shorter one may be its condition
-_CONTEXT = 40  # a longer previous sentence is not what "this" points back to
-
-
-def _scope(sentence: str) -> str:
-    """The plain clauses that ask, without a long story before them."""
-    text = plain(sentence)
-    for match in _RESUME.finditer(text):
-        if _START.match(text, match.end()):
-            return text[match.end():]
-    opening = _OPEN.search(text)
-    if opening is None or text[:opening.start()].count(" ") <= _STORY or _BACK.search(text, opening.end()):
-        return text
-    return text[opening.start():].lstrip(",;:(- ")
-
-
-def _asked(text: str) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Spans of the sentences that ask (also together with the sentence 'this' points back to), and of all others."""
-    asked: list[tuple[int, int]] = []
-    said: list[tuple[int, int]] = []
-    for left, right in own_spans(text):
-        before: int | None = None
-        for a, b in sentences(text[left:right]):
-            start, end = left + a, left + b
-            sentence = text[start:end]
-            if _asks(sentence):
-                if before is not None and _BACK.search(plain(sentence)[:80]):
-                    asked.append((before, end))
-                asked.append((start, end))
-            elif any(map(str.isalpha, sentence)):
-                said.append((start, end))
-            before = start if sentence.count(" ") <= _CONTEXT else None
-    return asked, said
-
-
-# ---- signals -------------------------------------------------------------------------------------------------------
-
+@lru_cache(maxsize=512)
 def _has(scope: str, *names: str) -> bool:
     return _pattern(*names).search(scope) is not None
 
 
-def _count(scope: str, *names: str) -> int:
-    return len({match.group() for match in _pattern(*names).finditer(scope)})
-
-
 @lru_cache(maxsize=1)
-def _separators() -> frozenset[str]:
-    return frozenset(word for line in _lexicon()["function"] for word in line.split())
+def _separators() -> tuple[re.Pattern[str], frozenset[str]]:
+    """What stands between parts and is none: words that join, form and steer, numbers, and function words."""
+    names = ("joint", "influence", "shape", "govern", "attach", "reality", "verify", "condition", "compare", "remake",
+             "trade", "whole")
+    simple = [phrase for name in names for tongue in _lists()[name].values() for phrase in tongue
+              if " .. " not in phrase and not phrase.startswith("re:")]
+    words = frozenset(word for tongue in _lists()["function"].values() for line in tongue for word in line.split())
+    return re.compile("|".join(map(cue, simple)) + "|" + _pattern("number").pattern), words
+
+
+# ---- signals -------------------------------------------------------------------------------------------------------
+
+_INNER = re.compile(r"(?:, | and | и )(?:how|why|what|which|whether|как|почему|зачем|что|чем|[\w-]+ ли)\b")
+_LEADING_IF = re.compile(r"(?:and |so |а |и |но )?(?:if|если)\b.*?\b(?:how|what|will|would|как|что|то)\b")
+_NEXT_CLAUSE = re.compile(r"[?;]|,? (?:when|if|while|когда|если|при) ")
+
+
+def _signals(scope: str, questions: int) -> dict[str, int]:
+    """All nine, 0..3. `questions` counts the asking sentences of the whole text."""
+    counts = {match.group() for match in _pattern("number").finditer(scope)}
+    whole = 2 if _shaped(scope) or _governed(scope) else int(_has(scope, "whole"))
+    values = {
+        "Q": max(0, questions - 1) + len(_INNER.findall(scope)),
+        "N": sum(_has(scope, name) for name in ("if", "when", "so_that", "therefore")) + int(len(counts) > 1),
+        "M": _parts(scope),
+        "X": _links(scope),
+        "C": 2 if _has(scope, "what_if") else int(_LEADING_IF.match(scope) is not None),
+        "S": whole + _weights(scope),
+        "R": _self_reference(scope),
+        "E": _empirical(scope),
+        "A": 2 * _has(scope, "define"),
+    }
+    return {name: min(3, value) for name, value in values.items()}
 
 
 def _parts(scope: str) -> int:
-    """Distinct runs of content words between words that join, steer or only hold the sentence together."""
-    bare = _pattern("number").sub("|", _verbs().sub("|", scope))
-    chunks: set[tuple[str, ...]] = set()
+    """Distinct runs of content words; without a tagger, a run of words is the nearest thing to a named part."""
+    between, function = _separators()
+    runs: set[tuple[str, ...]] = set()
     run: list[str] = []
-    for token in [*re.findall(r"[\w'-]+|[^\w\s]", bare), "|"]:
-        if token[0].isalpha() and len(token) > 1 and token not in _separators():
+    for token in [*re.findall(r"[\w'-]+|[^\w\s]", between.sub("|", scope)), "|"]:
+        if token[0].isalpha() and len(token) > 1 and token not in function:
             run.append(stem(token))
         elif run:
-            chunks.add(tuple(run))
+            runs.add(tuple(run))
             run = []
-    return len(chunks)
+    return len(runs)
 
 
 def _links(scope: str) -> int:
-    """Joined pairs: one for a word of joining, one for each thing that an influence reaches (the effect, 'and' the next)."""
-    links = int(_has(scope, "joint")) - int(_has(scope, "contrast") and not _has(scope, "influence"))
-    influence = _pattern("influence").search(scope)
-    if influence is not None:
-        reached = re.split(r"[?;]|,? (?:when|if|while|когда|если|при) ", scope[influence.end():])[0]
-        links += 1 + len(re.findall(r" (?:and|и) ", reached))
-    return max(0, links)
+    """Joined pairs: one for a word of joining, one for each thing an influence reaches, two for a chain of effects."""
+    influences = list(_pattern("influence").finditer(scope))
+    links = int(_has(scope, "joint")) - int(_has(scope, "contrast") and not influences)
+    if influences:
+        reached = _NEXT_CLAUSE.split(scope[influences[0].end():])[0]
+        links += max(len(influences), 1 + len(re.findall(r" (?:and|и) ", reached)))
+    return max(0, links) + 2 * _has(scope, "chain")
 
 
-_LATER = re.compile(r"\b(?:how|what|will|would|как|что|то)\b")
+def _weights(scope: str) -> int:
+    """How many of quantity, resource and trade-off are named."""
+    return sum(_has(scope, name) for name in ("number", "resource", "trade"))
 
 
-def _what_if(scope: str) -> int:
-    """2 for a change that is only thought of ('what if'), 1 for a condition put before its question."""
-    if _has(scope, "what_if"):
-        return 2
-    leading = re.match(r"(?:and |so |а |и |но )?(?:if|если)\b", scope)
-    return int(leading is not None and _LATER.search(scope, leading.end()) is not None)
-
-
-_THIRD = re.compile(r"\b(?:способн\w*|мо(?:жет|гут|гла|гло|гли|г)|сможет|умеет|умеющ\w*|чтобы|должн?\w*|учится)\b")
-_FIRST = re.compile(r"\b(?:я|мне|меня|мной|мы|нам|нас|хочу|стоит ли|нужно ли|надо ли|пора)\b")
-_BARE = re.compile(r"\bкак (?:же |правильно |лучше |можно |быстро |самому |самой )*$")
-
-
-def _either(name: str, tongue: str) -> str:
-    table = tomllib.loads((files("twin") / "depth.toml").read_text(encoding="utf-8"))
-    return "(?:" + "|".join(map(cue, table[name][tongue])) + ")"
-
-
-@lru_cache(maxsize=1)
-def _reflexive() -> tuple[re.Pattern[str], re.Pattern[str]]:
-    """English and Russian: a verb of designing, judging or changing whose object is the thing itself."""
-    english, rules, russian, own = (_either(n, t) for n, t in (
-        ("remake", "en"), ("rules", "en"), ("remake", "ru"), ("rules", "ru")))
-    making = r"\b(?:build|creat|construct|develop|train|teach|invent|plan|organi|manag|repair|fix|replac|renew|extend|understand)\w*"
-    return (
-        re.compile(
-            rf"{english} itself\b|(?!{making}){english} its own\b|\b(?:its|their) own (?:[\w-]+ )?{rules}|"
-            r"\b(?:redesign|rewrit|govern|judg|design)\w* themselves\b|"
-            rf"{english} (?:[\w-]+ ){{1,3}}for itself\b|\bits way of\b[^.?!]{{0,60}}?{english} it\b|"
-            r"\bself[- ](?:improv|design|modif|organi[sz]ing|evolv|rewrit|correcting|train|programm|govern|referen)\w*"),
-        re.compile(
-            rf"(?P<verb>{russian})(?: \w+)? (?:сам\w* )?себя\b|(?:сам\w* )?себя (?:\w+ )?(?P<after>{russian})|"
-            rf"(?P<own>{russian})(?: \w+)? собственн\w+|\bсам(?:а|о|и|ому|ой|им)? (?P<self>{russian})(?: и \w+)? сво\w+|"
-            rf"\bсам\w* {russian} себе\b|\bсобственн\w+ {own}|\b(?:ее|его|их|свой) (?:способ|порядок|устройство)\b[^.?!]{{0,60}}? и {russian}|"
-            r"\bсамо(?:обуча|улучша|проектир|модифиц|совершенств|переписыва|программир|развива|организующ|исправля)\w*"))
-
-
-def _self_reference(scope: str) -> int:
-    """2 or more where a thing is the object of its own design; 1 where the asker's thinking or self is the object.
-
-    Russian 'себя' also means the asker ('как изменить себя'), so a bare infinitive counts only with a third party.
-    """
-    english, russian = _reflexive()
-    found = len(english.findall(scope))
-    for match in russian.finditer(scope):
-        verb = next((group for group in match.groups() if group), "")
-        infinitive = re.search(r"(?:ть|ти|чь)(?:ся)?$", verb) is not None
-        if verb and (_FIRST.search(scope) or (infinitive and _BARE.search(scope[:match.start()]))
-                     or (infinitive and not _THIRD.search(scope[:match.end()]) and not scope.startswith("как "))):
-            continue
-        found += 1
-    return min(3, 1 + found) if found else int(_has(scope, "thinking"))
+def _empirical(scope: str) -> int:
+    strong = _has(scope, "outcome") + (_has(scope, "reality") and _has(scope, "past")) + _has(scope, "verify")
+    return 1 + strong if strong else int(_has(scope, "reality", "measure"))
 
 
 _REACH = 80  # characters from the verb that gives form to the whole it forms
@@ -261,93 +176,98 @@ def _shaped(scope: str) -> bool:
     """A verb of giving form before a word for a whole ('design .. curriculum'), or what form the whole should take."""
     wholes = [match.start() for match in _pattern("whole").finditer(scope)]
     formed = any(0 < whole - verb.start() <= _REACH for verb in _pattern("shape").finditer(scope) for whole in wholes)
-    return formed or (bool(wholes) and _has(scope, "shall"))
+    return formed or _has(scope, "reshape") or (bool(wholes) and _has(scope, "shall"))
 
 
-_LOOSE = re.compile(r"\b(?:manage|lead|guide|rule|assign|вести|управля\w*|поруч\w*|раздать)\b")  # everyday verbs: need "through"
+_LIST = re.compile(r"[\w-]+, (?:[\w-]+ ){1,3}(?:and|и) [\w-]+")
 
 
 def _governed(scope: str) -> bool:
-    """A word of steering with several parts to steer through: 'through A and B', weighed voices, or a whole among parts."""
+    """A verb of steering with what it steers by: 'through A and B', voices and weights, or a list under a whole.
+
+    Everyday verbs (manage, lead, управлять) need more than a list: one manages salt, sugar and fat without governing.
+    """
     if not _has(scope, "govern"):
         return False
     among = _pattern("among").search(scope)
     several = among is not None and ("," in among.group() or _has(scope, "whole"))
-    listed = re.search(r"[\w-]+, (?:[\w-]+ ){1,3}(?:and|и) [\w-]+", scope) is not None and not _LOOSE.search(scope)
-    return _has(scope, "through", "actors") or several or listed
+    listed = _LIST.search(scope) is not None and not _has(scope, "manage")
+    return _has(scope, "actors") or (_parts(scope) >= 2 and (_has(scope, "through") or several or listed))
 
 
-def _empirical(scope: str) -> int:
-    past = _has(scope, "reality") and _has(scope, "past")
-    strong = int(_has(scope, "outcome")) + int(past) + int(_has(scope, "verify"))
-    return min(3, 1 + strong) if strong else int(_has(scope, "reality", "measure"))
+# ---- self-reference ------------------------------------------------------------------------------------------------
+
+_THIRD = re.compile(r"\b(?:способн\w*|мо(?:жет|гут|гла|гло|гли|г)|сможет|умеет|умеющ\w*|чтобы|должн?\w*|учится)\b")
+_FIRST = re.compile(r"\b(?:я|мне|меня|мной|мы|нам|нас|хочу|стоит ли|нужно ли|надо ли)\b")
+_BARE = re.compile(r"\bкак (?:же |правильно |лучше |можно |быстро |самому |самой )*$")
+_INFINITIVE = re.compile(r"(?:ть|ти|чь)(?:ся)?$")
 
 
-def _signals(scope: str, questions: int) -> dict[str, int]:
-    """All nine, 0..3. `questions` counts the asking sentences of the whole text."""
-    inner = len(re.findall(r"(?:, | and | и )(?:how|why|what|which|whether|как|почему|зачем|что|чем|[\w-]+ ли)\b", scope))
-    weights = int(_has(scope, "number")) + int(_has(scope, "resource")) + int(_has(scope, "trade"))
-    whole = 2 if _shaped(scope) or _governed(scope) else int(_has(scope, "whole"))
-    nesting = sum(_has(scope, name) for name in ("if", "when", "so_that", "therefore")) + int(_count(scope, "number") > 1)
-    raw = {
-        "Q": max(0, questions - 1) + inner, "N": nesting, "M": _parts(scope), "X": _links(scope), "C": _what_if(scope),
-        "S": whole + weights, "R": _self_reference(scope), "E": _empirical(scope), "A": 2 * int(_has(scope, "define")),
-    }
-    return {name: min(3, value) for name, value in raw.items()}
+@lru_cache(maxsize=2)
+def _reflexive(tongue: str) -> re.Pattern[str]:
+    """Verbs of designing, judging or changing whose object is the thing itself: list `self`, words filled in."""
+    fill = {name: "(?:" + "|".join(map(cue, _lists()[name][tongue])) + ")" for name in ("remake", "rules")}
+    return re.compile("|".join(cue(p).replace("REMAKE", fill["remake"]).replace("RULES", fill["rules"])
+                               for p in _lists()["self"][tongue]))
+
+
+def _self_reference(scope: str) -> int:
+    """2 or more where a thing is the object of its own design; 1 where the asker's own thinking is the object."""
+    found = sum(1 for _ in _reflexive("en").finditer(scope))
+    found += sum(_third_party(scope, match) for match in _reflexive("ru").finditer(scope))
+    return 1 + found if found else int(_has(scope, "thinking"))
+
+
+def _third_party(scope: str, match: re.Match[str]) -> bool:
+    """Russian 'себя' also means the asker ('как изменить себя'): an infinitive counts only with a third party."""
+    verb = next((group for group in match.groups() if group), "")
+    if not _INFINITIVE.search(verb):
+        return True
+    before = scope[:match.end()]
+    asker = _FIRST.search(before) or _BARE.search(scope[:match.start()])
+    return not asker and (_THIRD.search(before) is not None or scope.startswith("как "))
 
 
 # ---- the ladder ----------------------------------------------------------------------------------------------------
 
-_DEFINITION = re.compile(r"^(?:so |and |а |и )?(?:what is|what's|what are|define|что такое|кто так\w+|что значит)(?: (?:a|an|the))?(?: [\w'-]+){1,3}\W*$")
+_DEFINITION = re.compile(r"^(?:so |and |а |и )?(?:what is|what's|what are|define|что такое|кто так\w+|что значит)"
+                         r"(?: (?:a|an|the))?(?: [\w'-]+){1,3}\W*$")
+_FIRST_STEP = re.compile(r"\b(?:where do i (?:start|begin)|what do i need first|с чего (?:мне |нам |лучше )?начать)\b")
+_SEVERAL = re.compile(r"\b(?:two|three|both|several|all (?:my|the)|две|два|двух|три|трех|обе|оба|несколько|все)\b")
 
 
 def _rule(scope: str, s: Mapping[str, int]) -> str:
     """The highest rule that is met; keys of RULES."""
     if _DEFINITION.match(scope) and not _has(scope, "compare", "joint"):
         return "fact"
-    parts, weights = s["M"] >= 2, sum(_has(scope, name) for name in ("number", "resource", "trade"))
+    parts, shaped = s["M"] >= 2, _shaped(scope)
     ladder = (
         ("self", s["R"] >= 2),
-        ("govern", parts and _governed(scope)),
-        ("effects", s["X"] >= 2 and (s["C"] >= 1 or _shaped(scope))),
+        ("govern", _governed(scope)),
+        ("effects", s["X"] >= 2 and (s["C"] >= 1 or shaped or _has(scope, "govern"))),
         ("nested", parts and s["N"] >= 3 and s["X"] >= 1),
-        ("shape", _shaped(scope)),
-        ("trade", parts and ((s["C"] >= 2 and weights >= 2) or (s["C"] >= 1 and s["X"] >= 1 and weights >= 1))),
+        ("shape", shaped),
+        ("trade", parts and _traded(scope, s)),
         ("thinking", s["R"] == 1),
-        ("joint", parts and s["X"] >= 1),
+        ("joint", s["X"] >= 1 and (parts or _SEVERAL.search(scope) is not None)),
         ("empirical", s["E"] >= 2),
         ("compare", _has(scope, "compare", "contrast")),
         ("mechanism", s["C"] == 2 or _has(scope, "mechanism")),
         ("attach", _has(scope, "attach")),
         ("form", _has(scope, "form")),
         ("define", s["A"] >= 1),
-        ("condition", (s["C"] >= 1 or _has(scope, "procedure")) and _has(scope, "number", "condition", "if", "when")),
+        ("condition", _conditional(scope, s)),
     )
     return next((key for key, fires in ladder if fires), "fact")
 
 
-def locate(text: str) -> tuple[Depth, int, int]:
-    """Depth of a text and the span (code points) of the words that gave it: its deepest question.
-
-    Several questions in one text make one depth, the deepest, and count in signal Q. A text that asks nothing is a
-    thesis: its sentences are read the same way, with a wider spread. Raises UsageError where no own words are left.
-    """
-    asked, said = _asked(text)
-    if not asked and not said:
-        raise UsageError("There are no words to rate.", "Give a question in words, outside of quoted lines and code.")
-    questions = len({end for _, end in asked})
-    best: tuple[int, Depth, int, int] | None = None
-    for start, end in asked or said:
-        scope = _scope(text[start:end])
-        signals = _signals(scope, questions)
-        level, english, russian = RULES[_rule(scope, signals)]
-        if best is None or level > best[0]:
-            words = russian if language(text[start:end]) == "ru" else english
-            best = level, Depth(level, signals, words, thesis=not asked, spread=0.5 if asked else 1.0), start, end
-    assert best is not None  # noqa: S101 - asked or said is not empty
-    return best[1:]
+def _traded(scope: str, s: Mapping[str, int]) -> bool:
+    """A change thought of over parts, paid for in something."""
+    weights = _weights(scope)
+    paid = weights >= 2 or (s["M"] >= 3 and _has(scope, "resource"))
+    return (s["C"] >= 2 and paid) or (s["C"] >= 1 and s["X"] >= 1 and weights >= 1)
 
 
-def depth(text: str) -> Depth:
-    """Depth 1..7 of a question (or thesis). Deterministic; raises UsageError for a text without own words."""
-    return locate(text)[0]
+def _conditional(scope: str, s: Mapping[str, int]) -> bool:
+    practical = s["C"] >= 1 or _has(scope, "procedure")
+    return practical and not _FIRST_STEP.search(scope) and _has(scope, "number", "condition", "if", "when")

@@ -1,22 +1,18 @@
-"""Role and RoleMap: who may answer, in which words, and the Markdown files in which a person edits them.
+"""Role and RoleMap: who may answer, in which words; loaded from and saved to one Markdown file a role.
 
-A role file is YAML front matter (everything but the instructions) and a body with one `## heading` a section:
-Stance, Method, Do, Don't, Format in English; Позиция, Метод, Делай, Не делай, Формат in Russian. Knows nothing of
-routing, prompts, models or the archive.
+Knows nothing of routing, prompts, models or the archive; the form of the files is role_file's.
 """
 from __future__ import annotations
 
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -30,28 +26,19 @@ from pydantic import (
 )
 from pydantic.dataclasses import dataclass as validated
 
+from twin import role_file
 from twin import text as plain
 from twin.errors import RoleError, UsageError
 from twin.home import full_disk_is_named, write_atomically
+from twin.role_file import SECTIONS
 from twin.types import Sampling, digest
 
-SECTIONS = ("stance", "method", "do", "dont", "format")
-_HEADINGS = {
-    "en": ("Stance", "Method", "Do", "Don't", "Format"),
-    "ru": ("Позиция", "Метод", "Делай", "Не делай", "Формат"),
-}
-_PLACE_OF = {name.casefold(): (language, key) for language, names in _HEADINGS.items()
-             for name, key in zip(names, SECTIONS, strict=True)}
-_FENCE = re.compile(r"---[ \t]*")
-_HEADING = re.compile(r"##[ \t]+(.*?)[ \t]*")
-_HEADING_AS_TEXT = re.compile(r"^(\\*)(?=##[ \t])", re.MULTILINE)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_TAGS = {"map", "seq", "str", "int", "float", "bool", "null"}
-_EDIT = "Correct that line and do the same again; nothing was changed."
+_RARE_LINE_END = re.compile("[\x85\u2028\u2029]")
 
 
 def _tidy(value: Any) -> Any:
-    return plain.clean(value).strip() if isinstance(value, str) else value
+    """NFC, trimmed, with the rare line ends as plain ones: PyYAML 6.0.3 does not read back what it writes of them."""
+    return _RARE_LINE_END.sub("\n", plain.clean(value)).strip() if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_tidy)]
@@ -115,7 +102,7 @@ class Sections(_Frozen):
 class RoleAdapter(_Frozen):
     """The LoRA of a role: a GGUF file by path or by sha256 (64 hex digits), and how strongly it acts (0..1.5)."""
 
-    path: str | None = None
+    path: Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     scale: Annotated[float, Field(ge=0, le=1.5)] = 1.0
 
@@ -149,7 +136,7 @@ class MemoryScope(_Frozen):
 class Placement(_Frozen):
     """Where a role wants to run. What is not said is decided by the engine."""
 
-    device: str | None = None
+    device: Text | None = None
     n_ctx: Annotated[int, Field(ge=64)] | None = None
     n_gpu_layers: Annotated[int, Field(ge=-1)] | None = None
 
@@ -205,11 +192,7 @@ class Role(_Frozen):
         front = {"id": self.id, "title": content.pop("title"), "purpose": content.pop("purpose")}
         front |= {"sampling": asked} if asked else {}
         front |= content
-        written = yaml.safe_dump(front, allow_unicode=True, sort_keys=False, width=10**9)
-        sections = [(heading, getattr(getattr(self.sections, language), key)) for language in _HEADINGS
-                    for key, heading in zip(SECTIONS, _HEADINGS[language], strict=True)]
-        body = "".join(f"\n## {heading}\n\n{_escaped(text)}\n" for heading, text in sections if text)
-        return f"---\n{written}---\n{body}"
+        return role_file.write(front, self.sections.model_dump())
 
 
 @dataclass(frozen=True, repr=False)
@@ -254,8 +237,8 @@ def header(role: Role, language: str) -> str:
     """The role's instructions as they stand just before the answer, in 'ru' or 'en' ('und' counts as English).
 
     Sections missing in that language are read in the other one; the last line always asks for the language itself.
-    Not shortened here: what a role costs is its author's choice. The seed roles take 96-119 tokens of Qwen2.5 in
-    English, 117-148 in Russian.
+    Not shortened here: what a role costs is its author's choice. The seed roles take 98-113 tokens of Qwen2.5 in
+    English, 115-155 in Russian.
     """
     chosen, other = role.sections.en, role.sections.ru
     if language == "ru":
@@ -264,132 +247,18 @@ def header(role: Role, language: str) -> str:
     return "\n".join([*(chosen.texts or other.texts), closing])
 
 
-# ---- Markdown --------------------------------------------------------------------------------------------------
-
 def parse_role(text: str, file: str = "the role file") -> Role:
     """Read a role file. Raises RoleError with file, line and reason."""
-    lines = plain.clean(text).removeprefix("\ufeff").split("\n")
-    fences = [number for number, line in enumerate(lines) if _FENCE.fullmatch(line)]
-    if len(fences) < 2 or any(line.strip() for line in lines[:fences[0]]):
-        raise _refused(file, 1, "front matter between two lines '---' is missing")
-    opening, closing = fences[0], fences[1]
-    node = _front_matter("\n".join(lines[opening + 1:closing]), opening + 1, file)
-    try:
-        content = {} if node is None else yaml.SafeLoader("").construct_document(node)
-    except (yaml.YAMLError, ValueError) as error:  # a number that only looks like one: 0x_
-        raise _refused(file, opening + 2, f"a value cannot be read ({str(error).splitlines()[0]})") from error
-    if "sections" in content:
-        at = opening + 1 + _line_of(node, ("sections",))
-        raise _refused(file, at, "sections belong into the body, under headings such as '## Stance'")
-    content["sections"], places = _body(lines[closing + 1:], closing + 1, file)
+    content, line_of = role_file.read(text, file)
     try:
         role = Role.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = tuple(first["loc"])
-        line = (places.get(where[1:3]) or places.get(where[1:2]) or min(places.values(), default=closing + 1)
-                if where[:1] == ("sections",) else opening + 1 + _line_of(node, where))
+        name = ".".join(str(part) for part in first["loc"])
         reason = str(first["msg"]).removeprefix("Value error, ")
-        name = ".".join(str(part) for part in where)
-        raise _refused(file, line, f"{name}: {reason}" if name else reason) from error
+        raise role_file.refused(file, line_of(first["loc"]), f"{name}: {reason}") from error
     role._source = (text, role.content_hash)
     return role
-
-
-def _front_matter(source: str, before: int, file: str) -> yaml.Node | None:
-    """The node tree of the front matter, None when it is empty; `before` lines of the file stand above it."""
-    try:
-        node = yaml.compose(source, Loader=_StringDates)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        raise _refused(file, before + 1 + (mark.line if mark else 0), f"not YAML: {error.problem}") from error
-    except (yaml.YAMLError, RecursionError) as error:
-        raise _refused(file, before + 1, f"not YAML: {str(error).splitlines()[0]}") from error
-    if node is not None and not isinstance(node, yaml.MappingNode):
-        raise _refused(file, before + 1, "front matter must be 'key: value' lines")
-    for mark, reason in _unreadable(node):
-        raise _refused(file, before + 1 + mark.line, reason)
-    return node
-
-
-class _StringDates(yaml.SafeLoader):
-    """YAML without the reading of 2024-01-01 as a date: an example may be one."""
-
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the shape PyYAML prescribes
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
-
-
-def _unreadable(node: yaml.Node | None) -> Iterator[tuple[yaml.Mark, str]]:
-    """What PyYAML would take without a word or fail on later: keys twice, keys that are no text, tags, references."""
-    pending, seen = [node] if node is not None else [], set()
-    while pending:
-        at = pending.pop()
-        if id(at) in seen or at.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
-            yield at.start_mark, "tags (!x) and references (*x) are not used in role files"
-            return
-        seen.add(id(at))
-        if isinstance(at, yaml.MappingNode):
-            keys = set()
-            for key, value in at.value:
-                if not isinstance(key, yaml.ScalarNode) or key.tag != "tag:yaml.org,2002:str":
-                    yield key.start_mark, "a key must be a plain word"
-                    return
-                if key.value in keys:
-                    yield key.start_mark, f"the key {key.value!r} stands there twice"
-                keys.add(key.value)
-                pending.append(value)
-        elif isinstance(at, yaml.SequenceNode):
-            pending.extend(at.value)
-
-
-def _line_of(node: yaml.Node | None, where: tuple[int | str, ...]) -> int:
-    """1-based line, within the front matter, of the deepest part of `where` that stands in it."""
-    line = 1
-    for part in where:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == part), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line + 1, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return line
-
-
-def _body(lines: list[str], before: int, file: str) -> tuple[dict[str, dict[str, str]], dict[tuple[Any, ...], int]]:
-    """Sections by language and the line of each heading. Comments `<!-- -->` are left out."""
-    bare = _COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), "\n".join(lines)).split("\n")
-    found: dict[str, dict[str, list[str]]] = {"en": {}, "ru": {}}
-    places: dict[tuple[Any, ...], int] = {}
-    current: list[str] | None = None
-    for number, line in enumerate(bare, before + 1):
-        heading = _HEADING.fullmatch(line)
-        if heading:
-            place = _PLACE_OF.get(heading[1].replace("’", "'").casefold())
-            if place is None:
-                known = ", ".join(name for names in _HEADINGS.values() for name in names)
-                raise _refused(file, number, f"unknown section {heading[1]!r} (known: {known})")
-            if place in places:
-                raise _refused(file, number, f"the section {heading[1]!r} stands there twice")
-            places[place], places[place[:1]] = number, places.get(place[:1], number)
-            current = found[place[0]][place[1]] = []
-        elif current is not None:
-            current.append(re.sub(r"^\\(?=\\*##[ \t])", "", line))
-        elif line.strip():
-            raise _refused(file, number, "text stands before the first section")
-    sections = {language: {key: "\n".join(part) for key, part in parts.items()} for language, parts in found.items()}
-    return sections, places
-
-
-def _escaped(text: str) -> str:
-    """Lines that look like a heading get the backslash that Markdown uses for it; `_body` takes it off again."""
-    return _HEADING_AS_TEXT.sub(r"\1\\", text)
-
-
-def _refused(file: str, line: int, reason: str) -> RoleError:
-    return RoleError(f"{file}, line {line}: {reason}.", _EDIT)
 
 
 def _canonical(content: Any) -> str:
@@ -449,7 +318,7 @@ def _read(name: str, data: bytes, stem: str) -> Role:
         role = parse_role(data.decode("utf-8"), name)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise _refused(name, line, "the file is not UTF-8 text") from error
+        raise role_file.refused(name, line, "the file is not UTF-8 text") from error
     if role.id != stem:
         raise RoleError(f"{name}: the role in it has the id {role.id!r}.",
                         f"Rename the file to {role.id}.md, or change the id.")

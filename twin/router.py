@@ -59,11 +59,8 @@ class Router:
             return Route(asked, {name: float(name == asked) for name in self.role_map.ids}, reason, asked=True)
         known, shares, nearest = self._read(text, language)
         role = max(shares, key=lambda name: shares[name]) if known else self.default
-        return Route(role, shares, self._reason(role, shares, nearest, known, language), tuple(nearest[:3]))
-
-    def abstains(self, text: str) -> bool:
-        """True when no routing example is near enough to the message for a role to be chosen by it."""
-        return not self._read(text, "ru" if plain.language(text) == "ru" else "en")[0]
+        return Route(role, shares, self._reason(role, shares, nearest, known, language), tuple(nearest[:3]),
+                     abstained=not known)
 
     def _read(self, text: str, language: str) -> tuple[bool, dict[str, float], list[Example]]:
         """Whether the message is near enough to anything; the probability of each role; examples, nearest first."""

@@ -20,9 +20,10 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 # a short quote is a smaller fault than one that runs over two thoughts.
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'»”)\]]*(?=\s|$)|\n+")
 _FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-# What Telegram puts on the clipboard: "Name, [14.09.2025 21:40]" and then what that person said. Nothing marks its end.
-_FORWARD = re.compile(r"^[^\n,\[]{1,64}, \[\d{1,2}\.\d{1,2}\.\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?\]:?\s*$.*",
-                      re.MULTILINE | re.DOTALL)
+# A chat copied from a messenger: "Anna, [30.06.2025 12:07]" or "Anna, 30.06.2025 12:07:" on a line of its own, then
+# what Anna said. Nothing marks where it ends, so the rest is taken for hers: lost words are the smaller fault.
+_COPIED = re.compile(r"^[^\n]{1,60}?(?:, \[?| \[)\d{1,2}[./]\d{1,2}[./]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?\]?:?[ \t]*$"
+                     r".*", re.MULTILINE | re.DOTALL)
 _QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 
 
@@ -83,7 +84,7 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 def own_spans(text: str) -> list[tuple[int, int]]:
     """Spans that are the writer's own words: all but code fences, lines quoted with `>` and copied chat messages."""
-    foreign = sorted(match.span() for pattern in (_FENCE, _QUOTED_LINE, _FORWARD) for match in pattern.finditer(text))
+    foreign = sorted(match.span() for pattern in (_FENCE, _QUOTED_LINE, _COPIED) for match in pattern.finditer(text))
     spans: list[tuple[int, int]] = []
     start = 0
     for left, right in [*foreign, (len(text), len(text))]:

@@ -214,13 +214,15 @@ class Example:
 
 @dataclass(frozen=True)
 class Route:
-    """The chosen role, the probability of each, and the reason in words. `asked`: the person named the role."""
+    """The chosen role, the probability of each, and the reason in words. `asked`: the person named the role;
+    `abstained`: no example was near, so it is the default role."""
 
     role: str
     probabilities: Mapping[str, float]
     reason: str = field(repr=False)
     nearest: tuple[Example, ...] = field(default=(), repr=False)
     asked: bool = False
+    abstained: bool = False
 
     @property
     def probability(self) -> float:
@@ -279,7 +281,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange with everything that produced it. `str(turn)` is the answer; `cited` numbers memories from 1."""
+    """One exchange with everything that produced it. `str(turn)` is the answer; `cited` counts its memories from 1."""
 
     id: str
     conversation: str

@@ -18,7 +18,7 @@ SCHEMA = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}
 @pytest.fixture(params=["scripted", "smollm2"])
 def engine(request: pytest.FixtureRequest) -> Any:
     if request.param == "scripted":
-        return ScriptedEngine(lambda prompt: '{"colour": "red"}' if "colour" in prompt.text else "The sky is blue today.")
+        return ScriptedEngine(lambda prompt: '{"colour": "red"}' if "colour" in prompt.text else "The sky is blue.")
     return request.getfixturevalue("smollm")
 
 

@@ -123,9 +123,11 @@ def written(user: str, assistant: str, body: str, answer: str, tail: str = "") -
             "> My question\n> goes on", ">> An answer\n>> \n>> > quoted", "\n"),
     written("### User, on 30.06.2025 at 12:07;", "#### ChatGPT, on 30.06.2025 at 12:08;",
             "> My question\n> goes on", ">> An answer\n>>\n>> > quoted", "\n"),
-    written(">[!nexus_user] **User** - 30.06.2025 at 12:07", ">[!nexus_agent] **Assistant** - 30.06.2025 at 12:08",
+    written(">[!nexus_user] **User** - 30.06.2025 at 12:07",
+            ">[!nexus_agent] **Assistant** - 30.06.2025 at 12:08",
             "> My question\n> goes on", "> An answer\n> \n> > quoted"),
-    written("> [!nexus_user]+ **User** - 30.06.2025 12:07:00", ">[!nexus_agent] **Assistant · gpt-x** - 30.06.2025 12:08:00",
+    written("> [!nexus_user]+ **User** - 30.06.2025 12:07:00",
+            ">[!nexus_agent] **Assistant · gpt-x** - 30.06.2025 12:08:00",
             "> My question\n> goes on", "> An answer\n>\n>> quoted"),
 ], ids=["1.1", "1.0.2", "1.2", "1.6"])
 def test_every_era_reads_the_same(tmp_path: Path, text: str) -> None:

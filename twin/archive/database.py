@@ -12,6 +12,7 @@ from twin.home import full_disk_is_named
 # MIGRATIONS[n] brings a file from user_version n to n + 1. Forward only; what stands here is never edited.
 MIGRATIONS: tuple[str, ...] = ("""
 CREATE TABLE conversations (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT, source TEXT);
+CREATE TABLE aliases (id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations (id));
 CREATE TABLE messages (
   conversation TEXT NOT NULL REFERENCES conversations (id), id TEXT NOT NULL, position INTEGER NOT NULL,
   role TEXT NOT NULL, text TEXT NOT NULL, author TEXT, time TEXT, own INTEGER NOT NULL, flags TEXT NOT NULL,

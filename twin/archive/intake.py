@@ -157,14 +157,17 @@ class Intake:
 
     def _identity(self, conversation: str, messages: Sequence[Message]) -> str:
         """The stored conversation this one is. A note without front matter meets the export of the same chat, and a
-        note that has grown its older self, by a message id that cannot be a coincidence."""
-        if self.db.execute("SELECT 1 FROM conversations WHERE id = ?", (conversation,)).fetchone():
-            return conversation
+        note that has grown its older self, by a message id that cannot be a coincidence; the alias is remembered."""
+        row = self.db.execute("SELECT id FROM conversations WHERE id = ?1 UNION ALL "
+                              "SELECT conversation FROM aliases WHERE id = ?1", (conversation,)).fetchone()
+        if row:
+            return str(row[0])
         for message in messages:
             if len(message.id) >= UNIQUE_ID:
                 row = self.db.execute("SELECT conversation FROM messages WHERE id = ? ORDER BY rowid LIMIT 1",
                                       (message.id,)).fetchone()
                 if row:
+                    self.db.execute("INSERT INTO aliases VALUES (?, ?)", (conversation, row[0]))
                     return str(row[0])
         return conversation
 

@@ -29,6 +29,9 @@ _EXPECTED = re.compile(
     "\ufe0f\U0001f000-\U0001faff]")
 # Two-byte scripts that a lone pair of Latin characters can imitate; in words of two letters and more they are real.
 _ODD = "\u0180-\u02ff\u0500-\u07ff"
+# Of the words that Cyrillic codecs write, `сад` in CP866 is valid UTF-8 too: what is all Russian letters is no damage.
+_NOT_RUSSIAN = re.compile("[^\x00-\x7fА-Яа-яЁё«»№]")
+_TWO_CYRILLIC = re.compile("[\u0400-\u045f]{2}")
 _ALONE = re.compile(f"(?<![^\\x00-\\x7f])[{_ODD}](?![^\\x00-\\x7f])|[\u0080-\u009f]")
 _SEQUENCE = re.compile(rb"[\xf0-\xf4][\x80-\xbf]{3}|[\xe0-\xef][\x80-\xbf]{2}|[\xc2-\xdf][\x80-\xbf]"
                        rb"|\x9f[\x80-\xbf]{2}|.", re.DOTALL)
@@ -125,6 +128,8 @@ def _encode(text: str, codec: str) -> bytes:
 
 def _whole(text: str, codec: str) -> str | None:
     """The strict round trip of a whole text; None when it fails or leaves a lone letter of a strange script."""
+    if codec in _CYRILLIC_CODECS and not _NOT_RUSSIAN.search(text):
+        return None
     try:
         fixed = _encode(text, codec).decode("utf-8")
     except UnicodeError:
@@ -143,8 +148,11 @@ class _Evidence:
     def add(self, fixed: str, codec: str) -> None:
         self.lines += 1
         self.expected += len(_EXPECTED.findall(fixed))
+        self.characters += sum(map(len, _RUN.findall(fixed)))
+        if codec in _CYRILLIC_CODECS:
+            self.strong = self.strong or _TWO_CYRILLIC.search(fixed) is not None
+            return
         for run in _RUN.findall(fixed):
-            self.characters += len(run)
             # One pair alone may be honest text: `–∞` is minus infinity, `√π` a root. Two letters in a row, three bytes,
             # or the `Ã©` of cp1252 are not.
             if len(run) > 1 or run >= "\u0800" or (codec in ("cp1252", "latin_1") and "\u00c0" <= run <= "\u00ff"):

@@ -1,0 +1,280 @@
+"""Depth 1..7: the owner's ladder, other fields and other wordings, and the ways to fool it.
+
+The three labelled sets print their agreement beside the two dumb baselines (length, number of question marks):
+`pytest tests/test_depth.py -s -k agreement`.
+"""
+from __future__ import annotations
+
+import sys
+import time
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twin.depth import RULES, SIGNALS, depth, is_question, locate
+from twin.errors import UsageError
+from twin.types import digest
+
+HERE = Path(__file__).parent
+
+
+def labelled(name: str) -> list[tuple[str, int]]:
+    table = tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
+    rows = table.get("question") or table["questions"]
+    return [(row.get("text") or row["question"], row["level"]) for row in rows]
+
+
+# ---- agreement -----------------------------------------------------------------------------------------------------
+
+def kappa(one: Sequence[int], other: Sequence[int]) -> float:
+    """Quadratic weighted kappa over levels 1..7 (Cohen 1968)."""
+    n, first, second = len(one), Counter(one), Counter(other)
+    seen = sum((a - b) ** 2 for a, b in zip(one, other, strict=True)) / n
+    chance = sum(first[a] * second[b] * (a - b) ** 2 for a in first for b in second) / n**2
+    return 1 - seen / chance
+
+
+def by_rank(questions: Sequence[str], gold: Sequence[int], measure: Callable[[str], float]) -> list[int]:
+    """A generous baseline: order by the measure, ties by hash (the files are sorted by level), then deal out the true
+    levels in that order."""
+    order = sorted(range(len(questions)), key=lambda i: (measure(questions[i]), digest(questions[i])))
+    dealt = sorted(gold)
+    return [dealt[order.index(i)] for i in range(len(questions))]
+
+
+@pytest.mark.parametrize(("name", "exact", "near", "least"), [
+    ("depth_labels", 0.95, 0.97, 0.95),   # tuned on
+    ("sample_depths", 0.90, 0.95, 0.90),  # labelled by another hand, tuned on since; at first contact .63, .64, .37
+    ("depth_heldout", 0.80, 0.88, 0.70),  # never tuned on
+])
+def test_agreement_with_labels(name: str, exact: float, near: float, least: float) -> None:
+    """Measured: labels .986 exact, held-out .857 exact, .905 within one, kappa .742; length alone .2-.5."""
+    questions, gold = zip(*labelled(name), strict=True)
+    found = [depth(question).level for question in questions]
+    same = sum(map(int.__eq__, found, gold)) / len(gold)
+    close = sum(abs(a - b) <= 1 for a, b in zip(found, gold, strict=True)) / len(gold)
+    agreed, length, marks = kappa(found, gold), *(
+        kappa(by_rank(questions, gold, measure), gold) for measure in (len, lambda q: q.count("?")))
+    sys.stdout.write(f"\n{name}: n={len(gold)} exact {same:.3f} within one {close:.3f} kappa {agreed:.3f}"
+                     f" | length {length:.3f} question marks {marks:.3f}\n")
+    assert same >= exact
+    assert close >= near
+    assert agreed >= least
+    assert agreed >= length + 0.15
+
+
+def test_the_held_out_questions_are_not_among_the_tuned_ones() -> None:
+    tuned = {question for name in ("depth_labels", "sample_depths") for question, _ in labelled(name)}
+    assert not tuned & {question for question, _ in labelled("depth_heldout")}
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_level_has_labels_in_both_languages(language: str) -> None:
+    rows = tomllib.loads((HERE / "depth_labels.toml").read_text(encoding="utf-8"))["question"]
+    counts = Counter(row["level"] for row in rows if row["language"] == language)
+    assert min(counts[level] for level in range(1, 8)) >= 6
+
+
+# ---- the owner's ladder --------------------------------------------------------------------------------------------
+
+LADDER = [
+    (1, "how do I install it", "как это установить"),
+    (1, "How do I install an LLM?", "Как поставить LLM?"),
+    (2, "how do I run it on one GPU", "как запустить на одной видеокарте"),
+    (2, "How do I run Qwen3 on 1 GPU?", "Как запускать Qwen3 на 1 видеокарте?"),
+    (3, "how do I attach a part", "как присоединить деталь"),
+    (3, "How do I connect a LoRA?", "Как подсоединить LoRA?"),
+    (4, "how do I make two parts work together", "как заставить две части работать вместе"),
+    (4, "How did other people really run Qwen? What came out?", "Как на деле другие запускали Qwen? Что получилось?"),
+    (5, "how do I shape an architecture", "как выстроить архитектуру"),
+    (6, "how do I direct thinking through experts and routing", "как вести мышление через экспертов и маршруты"),
+    (6, "If I turn thinking up to 16 experts, how does that affect the council and the weighting of hypotheses "
+        "with a 300k context on 8 GPUs?",
+     "Если поднять мышление до 16 экспертов, как это отразится на совете и на взвешивании гипотез при контексте "
+     "300k на 8 GPU?"),
+    (7, "how does a system design itself", "как система проектирует себя"),
+    (7, "How do I make a model able to design itself?", "Как получить модель, способную проектировать себя?"),
+]
+
+
+@pytest.mark.parametrize(("level", "english", "russian"), LADDER)
+def test_the_owners_ladder_is_reproduced(level: int, english: str, russian: str) -> None:
+    assert (depth(english).level, depth(russian).level) == (level, level)
+
+
+@pytest.mark.parametrize("question", [
+    "What if I run one core and let the other 7 cards be utility agents?",
+    "Что, если оставить одно ядро, а остальные 7 карт отдать подсобным агентам?"])
+def test_one_core_and_seven_utility_cards_lean_over_five(question: str) -> None:
+    found = depth(question)
+    assert found.level + found.spread >= 5.5
+
+
+SWAPPED = [
+    (1, "How do I install a {thing}?", ("stove", "hive", "lathe")),
+    (3, "How do I connect a {thing}?", ("grill", "pump", "loudspeaker")),
+    (4, "How do I make the {thing} and the {other} work together?", ("oven", "choir", "mule"), ("pan", "band", "cart")),
+    (5, "How do I form the architecture of a {thing}?", ("kitchen", "festival", "farm")),
+    (6, "How do I direct a {thing} through {other} and routing?", ("kitchen", "choir", "port"),
+     ("cooks", "soloists", "pilots")),
+    (7, "How do I make a {thing} able to design itself?", ("kitchen", "choir", "harbour")),
+]
+
+
+@pytest.mark.parametrize(("level", "form", "things", "others"), [(*row, ("",) * 3)[:4] for row in SWAPPED])
+def test_other_nouns_leave_the_level(level: int, form: str, things: tuple[str, ...], others: tuple[str, ...]) -> None:
+    """Depth is in the build of a question: a kitchen asks as deep as a model."""
+    for thing, other in zip(things, others, strict=True):
+        assert depth(form.format(thing=thing, other=other)).level == level
+
+
+@pytest.mark.parametrize(("english", "russian"), [
+    ("How do I bake bread?", "Как испечь хлеб?"),
+    ("Why does the dough stick?", "Почему липнет тесто?"),
+    ("How do I make the cache and the queue work together when the network drops?",
+     "Как сделать, чтобы кэш и очередь работали вместе при обрыве сети?"),
+    ("What if we sold two of the four ovens and hired a second baker?",
+     "Что, если продать две печи из четырёх и нанять второго пекаря?"),
+    ("Can a library reorganise itself?", "Может ли библиотека перестроить себя?"),
+])
+def test_twins_in_two_languages_get_one_level(english: str, russian: str) -> None:
+    assert depth(english).level == depth(russian).level
+
+
+# ---- what must not fool it -----------------------------------------------------------------------------------------
+
+RAMBLE = ("my neighbour says that everything depends on everything and that the whole system of the village affects "
+          "the wells and the roads, her brother rewrites the rules every spring, we argued about budgets and "
+          "trade-offs for three evenings, but anyway, ")
+BOLTANKA = ("соседка говорит, что всё зависит от всего и что вся система посёлка влияет на колодцы и дороги, её брат "
+            "каждую весну переписывает правила, мы три вечера спорили о бюджете и компромиссах, но короче, ")
+
+
+@pytest.mark.parametrize(("story", "question"), [(RAMBLE, "how do I bake bread?"), (BOLTANKA, "как испечь хлеб?")])
+def test_a_long_story_does_not_deepen_a_first_step(story: str, question: str) -> None:
+    assert depth(question).level == depth(story + question).level == 1
+    assert depth(story.rstrip(", ") + ". " + question.capitalize()).level == 1
+
+
+def test_many_simple_questions_are_not_one_deep_question() -> None:
+    found = depth("What is yeast? Where do I buy flour? Who sells salt? When do shops open? What is a sieve?")
+    assert (found.level, found.signals["Q"]) == (1, 3)
+
+
+@pytest.mark.parametrize("question", [
+    "Can a law amend itself?", "Who judges the judge?", "Как школе менять саму себя?"])
+def test_a_short_question_can_be_the_deepest(question: str) -> None:
+    assert depth(question).level == 7
+
+
+@pytest.mark.parametrize("question", [
+    "Как изменить себя?", "Как научить себя рано вставать?", "How do I teach myself guitar?",
+    "How does a bird build its own nest?", "How do I clean the oven itself?"])
+def test_a_person_or_a_bird_is_no_self_designing_system(question: str) -> None:
+    assert depth(question).level < 5
+
+
+@pytest.mark.parametrize("question", [
+    "What is system architecture?", "What is self-organization?", "Что такое баланс?"])
+def test_naming_a_big_word_asks_one_fact(question: str) -> None:
+    assert depth(question).level == 1
+
+
+@pytest.mark.parametrize(("question", "dressed"), [
+    ("Чем отличается ёж от ежа?", "ЧЕМ ОТЛИЧАЕТСЯ ЕЖ ОТ ЕЖА???"),
+    ("How do I make RAG and LoRA work together?", "**how do I make `RAG` and \"LoRA\" work together**?!"),
+    ("Как свет и звук влияют друг на друга?", "а как   свет и звук\u00a0влияют друг на друга"),
+    ("What if I ran one core and kept the other 7 cards as agents?",
+     "hi all, what if I ran one core — and kept the other 7 cards as agents…?"),
+])
+def test_case_yo_marks_and_punctuation_change_nothing(question: str, dressed: str) -> None:
+    assert depth(question).level == depth(dressed).level
+
+
+def test_this_points_back_to_the_sentence_before() -> None:
+    text = "We want to double the ovens. How would that affect the baker and the shop? Thanks!"
+    found, start, end = locate(text)
+    assert found.level >= 4
+    assert text[start:end].startswith("We want") and text[start:end].endswith("shop?")
+
+
+def test_the_span_is_the_deepest_question() -> None:
+    text = "Привет! Где купить муку? Как печь и духовка влияют друг на друга? Спасибо."
+    _, start, end = locate(text)
+    assert text[start:end] == "Как печь и духовка влияют друг на друга?"
+
+
+def test_code_and_quoted_lines_are_not_rated() -> None:
+    quoted = "> How does a system design itself?\n```\nhow does a system design itself?\n```\n"
+    assert depth(quoted + "Where is the salt?").level == 1
+    assert not is_question(quoted)
+    with pytest.raises(UsageError, match="no words"):
+        depth(quoted)
+
+
+# ---- form of the answer --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("text", [
+    "Опиши мой почерк", "объясни, как это работает", "подскажите, где касса", "how to sharpen a knife", "explain tides",
+    "Хочу понять, откуда берётся ветер", "Is it far?", "Can you tell me the time", "Чем отличается лук от чеснока"])
+def test_requests_and_interrogatives_are_questions(text: str) -> None:
+    assert is_question(text)
+
+
+@pytest.mark.parametrize("text", [
+    "I planted carrots.", "Когда я пришёл, было темно.", "What a day.", "See https://example.org/?q=1 for more.", "",
+    "Как мы и думали, дождь прошёл.", "Thanks, that helped."])
+def test_statements_are_not_questions(text: str) -> None:
+    assert not is_question(text)
+
+
+@pytest.mark.parametrize(("text", "least"), [
+    ("An adapter is not just a fine-tune, it is an architectural personality.", 3),
+    ("I can do it on a small core if the structure of roles and experts is assembled as thinking.", 5),
+    ("Роутер - это не переключатель, а то, что направляет мысль через роли и веса.", 3)])
+def test_a_statement_is_a_thesis_with_a_wider_spread(text: str, least: int) -> None:
+    found = depth(text)
+    assert found.thesis and found.spread == 1.0
+    assert found.level >= least
+
+
+def test_the_asker_s_own_thinking_is_an_object() -> None:
+    for text in ("Describe how I think, by my questions", "Опиши мой образ мыслей по моим вопросам"):
+        found = depth(text)
+        assert (found.level, found.signals["R"], found.thesis) == (5, 1, False)
+
+
+@given(st.text(max_size=200))
+def test_any_text_gets_a_level_or_a_named_error(text: str) -> None:
+    try:
+        found, start, end = locate(text)
+    except UsageError:
+        return
+    assert 1 <= found.level <= 7
+    assert set(found.signals) == set(SIGNALS)
+    assert all(0 <= value <= 3 for value in found.signals.values())
+    assert any(found.rule in rule for rule in RULES.values())
+    assert 0 <= start < end <= len(text)
+    assert found == depth(text)
+
+
+def test_a_question_takes_about_a_millisecond() -> None:
+    questions = [question for question, _ in labelled("depth_labels")]
+    depth(questions[0])  # compiles the cue lists, about 0.2 s once
+    start = time.perf_counter()
+    for question in questions:
+        depth(question + " ")
+    each = (time.perf_counter() - start) / len(questions)
+    sys.stdout.write(f"\n{each * 1000:.2f} ms a question\n")
+    assert each < 0.003, "measured 0.3-0.9 ms on two shared cores"
+
+
+def test_a_paste_without_full_stops_does_not_hang() -> None:
+    start = time.perf_counter()
+    depth("если бы я и мы через это и то, " * 2000 + "как?")
+    assert time.perf_counter() - start < 5

@@ -1,0 +1,36 @@
+"""What leaves the home: a profile in a form that other programs read. One file per foreign format."""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from twin.types import Profile
+
+__all__ = ["FORMATS", "Exported", "Exporter"]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An export as text, its length in UTF-16 code units (web forms count so), and what was cut, weakest first."""
+
+    text: str = field(repr=False)
+    cut: tuple[str, ...] = ()
+    characters: int = 0
+
+
+class Exporter(Protocol):
+    """Profile to text of at most `budget` UTF-16 code units. Raises UsageError when even the frame does not fit."""
+
+    def __call__(self, profile: Profile, *, language: str | None = None, budget: int = 8000,
+                 name: str | None = None) -> Exported: ...
+
+
+def _prompt(profile: Profile, *, language: str | None = None, budget: int = 8000, name: str | None = None) -> Exported:
+    from twin.exporters.prompt import prompt  # here: the format's own file, which uses Exported from this one
+
+    return prompt(profile, language=language, budget=budget, name=name)
+
+
+FORMATS: Mapping[str, Exporter] = {"prompt": _prompt}
+"""Format name -> exporter."""
