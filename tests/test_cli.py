@@ -131,9 +131,10 @@ def test_a_missing_core_exits_2_and_names_the_pull(tmp_path: Path) -> None:
 
 def test_escape_sequences_of_a_message_do_not_reach_the_terminal(tmp_path: Path) -> None:
     """A forwarded text must not retitle the window or clear the screen when it is recalled."""
-    note = tmp_path / "note.md"
-    note.write_text("# Pens\nMy pens \x1b]0;owned\x07 are \x1b[2J green.\n", "utf-8")
-    run("import", note, home=tmp_path / "home")
+    said = {"role": "user", "content": "Why do my pens \x1b]0;owned\x07 turn \x1b[2J green, and which of them?"}
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text(json.dumps({"messages": [said]}), "utf-8")
+    run("import", chat, home=tmp_path / "home")
     told = run("recall", "green pens", home=tmp_path / "home").stdout + run("profile", home=tmp_path / "home").stdout
 
     assert "green" in told

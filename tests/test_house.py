@@ -31,7 +31,7 @@ UPWARD = {
     ("twin.__main__", "twin.cli"): "`python -m twin` is the command line",
 }
 ROOM_OF = {
-    "llama_cpp": "twin/engine/llama.py", "lancedb": "twin/memory.py", "pyarrow": "twin/memory.py",
+    "llama_cpp": "twin/engine/llama.py", "lancedb": "twin/memory/", "pyarrow": "twin/memory/",
     "onnxruntime": "twin/embedder.py", "tokenizers": "twin/embedder.py", "textual": "tui/",
     "ipywidgets": "twin/widget.py", "IPython": "twin/widget.py", "huggingface_hub": "twin/fetch.py",
     "jinja2": "twin/exporters/", "click": "twin/cli", "psutil": "twin/machine.py", "filelock": "twin/home.py",

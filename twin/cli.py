@@ -17,6 +17,7 @@ import click
 
 from twin import __version__
 from twin.errors import TwinError
+from twin.text import one_line, printable
 
 if TYPE_CHECKING:
     from twin.chat import Twin
@@ -210,7 +211,7 @@ def recall(query: str, k: int, own: bool, home: Path | None, as_json: bool) -> N
 
 def _line(text: str, width: int = 160) -> str:
     """One printable line of a text that came from outside: control characters out, long tails cut."""
-    flat = "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+    flat = one_line(text)
     return flat if len(flat) <= width else flat[:width - 1] + "…"
 
 
@@ -265,7 +266,7 @@ def _stream(twin: Twin, question: str, role: str | None) -> Turn:
             elif isinstance(event, Recalled):
                 recalled.append(event)
             elif isinstance(event, Token):
-                click.echo(_safe(event.text), nl=False)
+                click.echo(printable(event.text), nl=False)
             elif isinstance(event, Failed):
                 raise event.error
             elif isinstance(event, Answered | Interrupted):
@@ -275,11 +276,6 @@ def _stream(twin: Twin, question: str, role: str | None) -> Turn:
     finally:
         signal.signal(signal.SIGINT, previous)
     raise TwinError("The turn ended without an answer.", "Ask again.")
-
-
-def _safe(text: str) -> str:
-    """Model text is data: escape sequences must not reach the terminal."""
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in text)
 
 
 def _draw_memories(recalled: list[Any], turn: Turn) -> None:

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Mapping
 
 from twin.facets import facets
+from twin.text import one_line
 from twin.types import Claim, Evidence, Profile
 
 _REPORT = {
@@ -69,7 +70,7 @@ def _deepest(profile: Profile, width: int) -> list[str]:
 def _quoted(evidence: Evidence, language: str, width: int, lead: str = "     ") -> list[str]:
     left, right = ("«", "»") if language == "ru" else ("“", "”")
     date = f" ({evidence.time:%Y-%m-%d})" if evidence.time else ""
-    return textwrap.wrap(f"{left}{' '.join(evidence.quote.split())}{right}{date}", width, initial_indent=lead,
+    return textwrap.wrap(f"{left}{one_line(evidence.quote)}{right}{date}", width, initial_indent=lead,
                          subsequent_indent=" " * len(lead))
 
 

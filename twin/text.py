@@ -13,6 +13,9 @@ import snowballstemmer
 _RUSSIAN = snowballstemmer.stemmer("russian")
 _ENGLISH = snowballstemmer.stemmer("english")
 
+_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # no-break spaces (Zs) are Russian typography and stay
+_JOINERS = "\n\t\u200c\u200d\u00ad"
+
 _WORD = re.compile(r"\w+(?:[-‑'’]\w+)*", re.UNICODE)
 _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
@@ -33,6 +36,17 @@ def clean(text: str) -> str:
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         text = unicodedata.normalize("NFC", text)
     return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def printable(text: str) -> str:
+    """The text with control, bidi-override and unassigned characters as U+FFFD: none may reach a terminal or a page."""
+    return "".join(letter if letter in _JOINERS or unicodedata.category(letter) not in _HIDDEN else "\ufffd"
+                   for letter in text.replace("\r", ""))
+
+
+def one_line(text: str) -> str:
+    """Printable, with every run of white space as one space."""
+    return printable(" ".join(text.split()))
 
 
 def words(text: str) -> list[str]:

@@ -38,7 +38,7 @@ class Chat:
         self._log = widgets.VBox(layout=widgets.Layout(flex="0 0 auto", width="100%"))
         self._role = widgets.Dropdown(options=[AUTO, *twin.role_map.ids], value=AUTO, description="Role",
                                       layout=widgets.Layout(width="auto"))
-        self._input = widgets.Textarea(placeholder="Ask in any language", rows=3, layout=widgets.Layout(width="100%"))
+        self._input = widgets.Textarea(placeholder="Ask in any language", rows=3, layout=widgets.Layout(width="auto"))
         self._send = widgets.Button(description="Send", button_style="primary")
         self._halt = widgets.Button(description="Stop", disabled=True)
         self._send.on_click(self._clicked)
@@ -152,7 +152,7 @@ class _Exchange:
         if self._memories:
             lines = widgets.VBox([widgets.HTML(_text(_memory(number, each, number in turn.cited)))
                                   for number, each in enumerate(self._memories, 1)])
-            after.append(widgets.Accordion([lines], titles=(f"{len(self._memories)} memories",), selected_index=None))
+            after.append(widgets.Accordion([lines], titles=(f"Memories it saw: {len(self._memories)}",), selected_index=None))
         self._after.children = tuple(after)
 
 
