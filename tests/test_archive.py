@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twin.profile import Point
 
 from twin.archive import Archive, database
 from twin.errors import BrokenFile, HomeBusy, HomeError, HomeTooNew, UsageError
 from twin.home import Home
+from twin.profile import Point
 from twin.types import (
     Conversation,
     Example,

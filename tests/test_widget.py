@@ -18,6 +18,7 @@ from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import ModelMissing, TwinError, UsageError
 from twin.home import Home
+from twin.text import clean, printable
 from twin.types import Conversation, Message, Piece, Prompt, Sampling, never
 from twin.widget import REDRAW_S, Chat, _text
 
@@ -251,11 +252,9 @@ def test_hostile_text_makes_no_element_and_stays_readable(make: Callable[..., Ch
 
 @given(st.text(max_size=200), st.sampled_from(["", "opacity:.6"]))
 def test_any_text_becomes_one_div_with_exactly_that_text(text: str, style: str) -> None:
-    from twin.text import clean
-
     page = Page(_text(text, style))
     assert [tag for tag, _ in page.tags] == ["div"]
-    assert page.text == clean(text)
+    assert page.text == printable(clean(text))
 
 
 # ---- in a notebook --------------------------------------------------------------------------------------------------

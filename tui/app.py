@@ -1,34 +1,31 @@
 """TwinApp: the terminal chat. Drains the events of Twin.stream in a thread and draws them [only here: textual].
 
-What a person, a core or a role file wrote is data: it reaches the screen as plain `Content` or as Markdown without
-HTML, never as Textual markup, and without control characters.
+What it draws of a turn is in exchange.py beside it.
 """
 from __future__ import annotations
 
 import re
-import time
-import unicodedata
 import uuid
 from collections.abc import Callable, Iterable
-from functools import partial
 from threading import Event as Flag
 from typing import TYPE_CHECKING, ClassVar
 
-from markdown_it import MarkdownIt
 from textual import on, work
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.events import Key
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
-from textual.widgets import Collapsible, Markdown, Static, TextArea
-from textual.widgets.markdown import MarkdownStream
+from textual.widgets import Markdown, Static, TextArea
 
 from twin import text as plain_text
 from twin.errors import TwinError, UsageError
-from twin.types import Answered, Event, Failed, Interrupted, Recalled, Route, Routed, Thinking, Token, Turn
+from twin.text import printable
+from twin.types import Answered, Event, Failed, Interrupted, Thinking, Token
+
+from .exchange import Exchange, Note, why
 
 if TYPE_CHECKING:
     from twin.chat import Twin
@@ -50,19 +47,6 @@ HELP = """\
 A question that begins with a slash is sent when a space stands before it.
 """
 _COMMAND = re.compile(r"/(\w+)(?:\s+(.*))?", re.DOTALL)
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}  # no-break spaces (Zs) are Russian typography and stay
-_JOINERS = "\n\t\u200c\u200d\u00ad"
-
-
-def printable(text: str) -> str:
-    """The text with control, bidi-override and unassigned characters as U+FFFD: none may reach a terminal."""
-    return "".join(letter if letter in _JOINERS or unicodedata.category(letter) not in _HIDDEN else "\ufffd"
-                   for letter in text.replace("\r", ""))
-
-
-def one_line(text: str) -> str:
-    """Printable, with every run of white space as one space; the widget cuts it to its width."""
-    return printable(" ".join(text.split()))
 
 
 class Composer(TextArea):
@@ -84,138 +68,6 @@ class Composer(TextArea):
             return
         event.stop()
         event.prevent_default()
-
-
-class Note(Static):
-    """A few lines of the program's own, or an error with its next step."""
-
-    def __init__(self, text: str, *, error: bool = False) -> None:
-        super().__init__(Content(printable(text)), classes="error" if error else "")
-
-
-class Exchange(Vertical):
-    """A question and everything that comes of it, in the order in which it is read."""
-
-    def __init__(self, question: str) -> None:
-        super().__init__()
-        self.question = question
-        self.route: Route | None = None
-        self.memories: list[Recalled] = []
-        self.turn: Turn | None = None
-        self._stream: MarkdownStream | None = None
-        self._thought = ""
-        self._since = time.monotonic()
-
-    def compose(self) -> ComposeResult:
-        yield Static(Content(printable(self.question)), classes="question")
-        yield Static(classes="route")
-        with Collapsible(title="thinking", collapsed=True):
-            yield Static(classes="thought")
-        yield Static("…", classes="waiting")
-        yield Markdown(classes="answer", open_links=False,
-                       parser_factory=partial(MarkdownIt, "gfm-like", {"html": False, "linkify": False}))
-        yield Vertical(classes="after")
-
-    def on_mount(self) -> None:
-        self.query_one(Collapsible).display = False
-        self._clock = self.set_interval(1.0, self._tick)
-
-    def _tick(self) -> None:
-        waiting = "thinking" if self._thought else "reading" if self.route else "starting"
-        self.query_one(".waiting", Static).update(Content(f"{waiting} … {time.monotonic() - self._since:.0f} s"))
-
-    async def take(self, event: Event) -> None:
-        """Draw one event of the turn."""
-        match event:
-            case Routed(route):
-                self.route = route
-                self.query_one(".route", Static).update(badge(route))
-            case Recalled():
-                self.memories.append(event)
-                await self._after(Static(memory_line(len(self.memories), event), classes="memory"))
-            case Thinking(text):
-                self._think(text)
-            case Token(text):
-                await self._write(text)
-            case Answered(turn) | Interrupted(turn):
-                await self._end(turn)
-            case Failed(error):
-                await self._rest()
-                await self._after(Note(str(error), error=True))
-
-    async def _after(self, line: Static) -> None:
-        self.add_class("-noted")
-        await self.query_one(".after").mount(line)
-
-    async def _remark(self, text: str) -> None:
-        await self._after(Static(Content(one_line(text)), classes="remark"))
-
-    def _think(self, text: str) -> None:
-        self._thought += printable(text)
-        self.query_one(Collapsible).display = True
-        self.query_one(".thought", Static).update(Content(self._thought))
-
-    async def _write(self, text: str) -> None:
-        if self._stream is None:
-            self._quiet()
-            self._stream = Markdown.get_stream(self.query_one(Markdown))
-        await self._stream.write(printable(text))
-
-    def _quiet(self) -> None:
-        self._clock.stop()
-        self.query_one(".waiting").display = False
-
-    async def _rest(self) -> None:
-        """Nothing more will be written."""
-        self._quiet()
-        if self._stream is not None:
-            await self._stream.stop()
-            self._stream = None
-
-    async def _end(self, turn: Turn) -> None:
-        await self._rest()
-        self.turn = turn
-        for number, line in enumerate(self.query(".memory"), 1):
-            line.set_class(number in turn.cited, "cited")
-        for dropped in turn.dropped:
-            await self._remark(f"left out, the context is full: {dropped}")
-        if turn.status == "interrupted":
-            await self._remark("stopped; what was written is kept")
-        elif not turn.answer:
-            await self._remark("The core ended without a word. Ask again, or in other words.")
-
-
-def badge(route: Route) -> Content:
-    """The role, how sure the router is of it, and the reason in words."""
-    sure = "asked for" if route.asked else f"{route.probability:.0%}"
-    return Content.assemble((f" {printable(route.role)} ", "bold $text-primary on $primary-muted"), f" {sure}  ",
-                            one_line(route.reason))
-
-
-def memory_line(number: int, memory: Recalled) -> Content:
-    """[1] day, words."""
-    day = f"{memory.time:%Y-%m-%d}  " if memory.time else ""
-    return Content.assemble((f"[{number}] ", "bold"), f"{day}{one_line(memory.text)}")
-
-
-def why(exchange: Exchange) -> str:
-    """Everything that produced an answer, in plain lines."""
-    route = exchange.route
-    if route is None:
-        return "The last question failed before it had a role."
-    lines = [f"{route.role}: {route.reason}", ""]
-    by_share = sorted(route.probabilities.items(), key=lambda item: -item[1])
-    lines += [f"  {share:4.0%}  {role}" for role, share in by_share]
-    lines += [f"  nearest: “{one_line(near.text)}” ({near.role}, {near.similarity:.2f})" for near in route.nearest]
-    lines += ["", "Memories it saw:" if exchange.memories else "It saw no memories."]
-    for number, memory in enumerate(exchange.memories, 1):
-        day = f"{memory.time:%Y-%m-%d}, " if memory.time else ""
-        lines.append(f"[{number}] {day}{one_line(memory.text)}\n    {one_line(memory.why)}; "
-                     f"message {', '.join(memory.message_ids)}")
-    if exchange.turn:
-        lines += [f"Left out, the context is full: {one_line(dropped)}" for dropped in exchange.turn.dropped]
-        lines.append(f"Core {exchange.turn.model}, role map {exchange.turn.role_map[:8]}")
-    return "\n".join(lines)
 
 
 class Help(ModalScreen[None]):

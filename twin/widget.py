@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from twin.errors import TwinError, UsageError
-from twin.text import clean
+from twin.text import clean, printable
 from twin.types import Answered, Event, Failed, Interrupted, Recalled, Route, Routed, Thinking, Token, Turn
 
 if TYPE_CHECKING:
@@ -152,14 +152,15 @@ class _Exchange:
         if self._memories:
             lines = widgets.VBox([widgets.HTML(_text(_memory(number, each, number in turn.cited)))
                                   for number, each in enumerate(self._memories, 1)])
-            after.append(widgets.Accordion([lines], titles=(f"Memories it saw: {len(self._memories)}",), selected_index=None))
+            after.append(widgets.Accordion([lines], selected_index=None,
+                                           titles=(f"Memories it saw: {len(self._memories)}",)))
         self._after.children = tuple(after)
 
 
 def _text(text: str, style: str = "") -> str:
-    """HTML of a text from outside: all of it escaped, lines kept, its writing direction shut in."""
+    """HTML of a text from outside: all of it escaped, lines kept, its direction of writing shut in."""
     return (f'<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;line-height:1.5;'
-            f'{style}">{html.escape(clean(text))}</div>')
+            f'{style}">{html.escape(printable(clean(text)))}</div>')
 
 
 def _why(route: Route) -> str:
