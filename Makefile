@@ -45,7 +45,8 @@ fuzz: setup      ## the property tests, many more examples
 	TWIN_FUZZ=2000 $(BIN)/pytest -k "given or fuzz or property or any" -m "not qwen" --timeout 1800
 
 bench: cores     ## recall, engine: measured beside the obvious alternative
-	for file in tests/bench/*.py; do $(BIN)/python $$file || exit 1; done
+	$(BIN)/python tests/bench/engine.py
+	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")
 
 chat: setup      ## the terminal chat
 	$(TWIN) chat

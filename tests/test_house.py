@@ -160,7 +160,7 @@ def test_no_room_has_grown_past_400_lines() -> None:
 
 
 def test_help_answers_at_once() -> None:
-    """`twin --help` promises 0.3 s; the bound here is loose because CI machines are shared; the bench has the figure."""
+    """`twin --help` promises 0.3 s; the bound is loose because CI machines are shared; the bench has the figure."""
     import time
 
     script = [sys.executable, "-m", "twin", "--help"]

@@ -13,14 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from textual.pilot import Pilot
 from textual.widgets import Markdown, Static
-from twin.tui.app import Composer, Help, TwinApp
-from twin.tui.exchange import Exchange
 
 from twin.catalog import Catalog
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.home import Home
 from twin.text import printable
+from twin.tui.app import Composer, Help, TwinApp
+from twin.tui.exchange import Exchange
 from twin.types import Conversation, Message, Piece, Prompt, Sampling, never
 
 WIDE = (100, 40)

@@ -112,6 +112,8 @@ class Exchange(Vertical):
             line.set_class(number in turn.cited, "cited")
         for dropped in turn.dropped:
             await self._remark(f"left out, the context is full: {dropped}")
+        if turn.usage.finish == "length":
+            await self._remark(f"cut at {turn.usage.generated} tokens; the role allows no more")
         if turn.status == "interrupted":
             await self._remark("stopped; what was written is kept")
         elif not turn.answer:

@@ -156,15 +156,16 @@ class Twin:
 
     # ---- who the person is ----------------------------------------------------------------------------------------
 
-    def profile(self, *, read: int = 0, progress: Progress | None = None,
+    def profile(self, *, read: int = 0, language: str | None = None, progress: Progress | None = None,
                 cancel: Callable[[], bool] = never) -> Profile:
         """The profile with evidence. By rules at once; `read` lets the core read up to so many more own messages first.
+        `language` ('en', 'ru') is that of most own messages when not given.
 
         What the core read is kept, batch by batch, so reading can be stopped and taken up again.
         """
         if read > 0:
             self._read(read, progress, cancel)
-        return profile.build(self.archive.messages(), points=self.archive.points(),
+        return profile.build(self.archive.messages(), points=self.archive.points(), language=language,
                              read_by_core=self.archive.read_by_core())
 
     def _read(self, limit: int, progress: Progress | None, cancel: Callable[[], bool]) -> None:
@@ -183,11 +184,8 @@ class Twin:
 
     @property
     def role_map(self) -> RoleMap:
-        """The roles as they stand on disk now; the six seed roles the first time."""
-        if not self.home.roles.is_dir():
-            with self.home.writing("seed roles"):
-                return roles.ensure(self.home.roles)
-        return roles.load(self.home.roles)
+        """The roles as they stand on disk now; the six seed roles before they are first used and written there."""
+        return roles.load(self.home.roles) if self.home.roles.is_dir() else roles.seed()
 
     # ---- a turn -----------------------------------------------------------------------------------------------------
 
@@ -240,6 +238,9 @@ class Twin:
         question = text.clean(question).strip()
         if not question:
             raise UsageError("The question is empty.", "Write what you want to ask.")
+        if not self.home.roles.is_dir():
+            with self.home.writing("seed roles"):
+                roles.ensure(self.home.roles)
         role_map = self.role_map
         if self._router is None or self._router.role_map.version != role_map.version:
             self._router = Router(role_map, self.embedder)
@@ -255,10 +256,11 @@ class Twin:
             memories=[memory for memory in found if memory.score >= MIN_SCORE])
         yield from rendered.memories
         started = datetime.now(UTC)
-        answer, thinking, finish, usage = yield from _answer(engine, rendered, chosen, cancel)
+        answer, thinking, usage = yield from _answer(engine, rendered, chosen, cancel)
         turn = Turn(
             id=str(uuid.uuid4()), conversation=conversation, question=question, answer=answer, route=route,
-            status="interrupted" if finish == "cancelled" else "answered", model=engine.id, role_map=role_map.version,
+            status="interrupted" if usage.finish == "cancelled" else "answered", model=engine.id,
+            role_map=role_map.version,
             memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
             cited=cited(answer, question, rendered.memories))
         self.archive.save_turn(turn)
@@ -285,7 +287,7 @@ class Twin:
         """Write the profile as an export; returns where it lies and what was cut. Formats: prompt."""
         if format not in exporters.FORMATS:
             raise UsageError(f"There is no export format {format!r}.", f"Known: {', '.join(exporters.FORMATS)}.")
-        made = exporters.FORMATS[format](self.profile(), language=language, budget=budget)
+        made = exporters.FORMATS[format](self.profile(language=language), language=language, budget=budget)
         target = Path(path) if path else self.home.exports / f"{format}.md"
         write_atomically(target, made.text)
         return target, made
@@ -321,16 +323,17 @@ def _embedder(catalog: Catalog) -> Embedder | None:
 
 
 def _answer(engine: Engine, rendered: Prompt, role: roles.Role,
-            cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, str, Usage]]:
-    """Drain the engine into Token and Thinking events; the value is (answer, thinking, finish, usage)."""
+            cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, Usage]]:
+    """Drain the engine into Token and Thinking events; the value is (answer, thinking, usage)."""
     said: dict[type[Token] | type[Thinking], str] = {Token: "", Thinking: ""}
-    finish, usage, splitter = "stop", Usage(), _Thoughts()
+    usage, splitter = Usage(), _Thoughts()
     for piece in engine.stream(rendered, role.sampling, cancel=cancel):
         for kind, part in splitter.feed(piece.text, last=piece.finish is not None):
             said[kind] += part
             yield kind(part)
-        finish, usage = piece.finish or finish, piece.usage or usage
-    return said[Token].strip(), said[Thinking].strip(), finish, usage
+        if piece.finish:
+            usage = piece.usage or Usage(finish=piece.finish)
+    return said[Token].strip(), said[Thinking].strip(), usage
 
 
 class _Thoughts:

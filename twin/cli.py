@@ -165,16 +165,17 @@ def _say_whats_next(twin: Twin) -> None:
 @main.command()
 @click.option("--read", default=0, show_default=True, metavar="N",
               help="Let the core read up to N more of your messages first.")
+@click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
 @_MODEL
 @_HOME
 @json_option
 @verb
-def profile(read: int, model: str | None, home: Path | None, as_json: bool) -> None:
+def profile(read: int, language: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
     """How you think and at what depth you ask, each claim with its quotes."""
     from twin import profile as profiles
 
     with opened(home, model) as twin:
-        made = twin.profile(read=read, progress=Bar())
+        made = twin.profile(read=read, language=language, progress=Bar())
         if as_json:
             show({**_plain(made), "levels": made.levels})
             return
@@ -285,6 +286,8 @@ def _draw_memories(recalled: list[Any], turn: Turn) -> None:
         click.echo(f"  [{number}] {day}{item.message_ids[0]}{cited}: {_line(item.text, 100)}")
     for dropped in turn.dropped:
         note(f"Left out, the context is full: {dropped}")
+    if turn.usage.finish == "length":
+        note(f"The answer was cut at {turn.usage.generated} tokens; the role's max_tokens allows no more.")
     note(f"{turn.usage.prompt_tokens} tokens read, {turn.usage.generated} written, "
          f"first after {turn.usage.first_token_s:.1f} s, {turn.usage.total_s:.1f} s in all")
 

@@ -261,21 +261,22 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and seconds of one answer. `reused` prompt tokens were not read again."""
+    """Tokens and seconds of one answer, and how it ended. `reused` prompt tokens were not read again."""
 
     prompt_tokens: int = 0
     reused: int = 0
     generated: int = 0
     first_token_s: float = 0.0
     total_s: float = 0.0
+    finish: Literal["stop", "length", "cancelled"] = "stop"
 
 
 @dataclass(frozen=True)
 class Piece:
-    """What an engine yields: text as it comes; the last piece carries `finish` (stop, length, cancelled) and usage."""
+    """What an engine yields: text as it comes; the last piece carries `finish` and usage."""
 
     text: str = field(repr=False)
-    finish: str | None = None
+    finish: Literal["stop", "length", "cancelled"] | None = None
     usage: Usage | None = None
 
 

@@ -137,9 +137,9 @@ def measure(title: str, pools: list[Pool], embedder: MiniLM, at: tuple[int, ...]
                     found = rank(question)
                     for k in at:
                         kept[k].append(share(found, gold, k))
-    print(f"\n{title}: {sum(len(p.items) for p in pools)} messages, {sum(len(p.questions) for p in pools)} questions")  # noqa: T201
+    print(f"\n{title}: {sum(len(p.items) for p in pools)} messages, {sum(len(p.questions) for p in pools)} questions")
     for name, kept in results.items():
-        print(f"  {name:14}", "   ".join(f"at {k}: {interval(values)}" for k, values in kept.items()))  # noqa: T201
+        print(f"  {name:14}", "   ".join(f"at {k}: {interval(values)}" for k, values in kept.items()))
 
 
 def latency(pool: Pool, embedder: MiniLM) -> None:
@@ -151,13 +151,13 @@ def latency(pool: Pool, embedder: MiniLM) -> None:
     with tempfile.TemporaryDirectory() as folder:
         memory, start = Memory(Path(folder), embedder), time.perf_counter()
         memory.add(items)
-        print(f"\n10,000 passages stored in {time.perf_counter() - start:.1f} s")  # noqa: T201
+        print(f"\n10,000 passages stored in {time.perf_counter() - start:.1f} s")
         took = []
         for question, _ in pool.questions[:100]:
             start = time.perf_counter()
             memory.recall(question)
             took.append(1000 * (time.perf_counter() - start))
-        print(f"a query: median {np.median(took):.0f} ms, 95 % within {np.quantile(took, 0.95):.0f} ms")  # noqa: T201
+        print(f"a query: median {np.median(took):.0f} ms, 95 % within {np.quantile(took, 0.95):.0f} ms")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from twin.errors import PromptTooLong, UsageError
 from twin.types import Piece, Prompt, Sampling, Usage, never
@@ -57,7 +57,8 @@ class ScriptedEngine:
                 json.loads(answer)
             except ValueError as error:
                 raise UsageError("A scripted answer to a schema is not JSON.", "Mend the script.") from error
-        finish, made = "stop", 0
+        finish: Literal["stop", "length", "cancelled"] = "stop"
+        made = 0
         for word in _WORDS.findall(answer):
             if cancel():
                 finish = "cancelled"
@@ -67,7 +68,7 @@ class ScriptedEngine:
                 break
             made += 1
             yield Piece(word)
-        yield Piece("", finish, Usage(prompt_tokens=n, generated=made))
+        yield Piece("", finish, Usage(prompt_tokens=n, generated=made, finish=finish))
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
         """Certain of the option that the next answer names; equal odds when it names none."""
