@@ -181,10 +181,11 @@ def test_an_own_constitution_replaces_the_shipped_one(twin: Twin) -> None:
 
 def test_an_export_lands_in_the_home_for_its_owner_only(twin: Twin) -> None:
     twin.add([SAID])
-    path, made = twin.export("prompt")
+    made = twin.export("prompt")
 
-    assert path.read_text("utf-8") == made.text
-    assert path.stat().st_mode & 0o077 == 0
+    assert made.path is not None
+    assert made.path.read_text("utf-8") == made.text
+    assert made.path.stat().st_mode & 0o077 == 0
     with pytest.raises(UsageError, match="prompt"):
         twin.export("papyrus")
 

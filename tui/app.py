@@ -269,12 +269,12 @@ class TwinApp(App[None]):
     @work(thread=True, exclusive=True, group="twin")
     def _write_export(self) -> None:
         try:
-            path, made = self.twin.export("prompt")
+            made = self.twin.export("prompt")
         except TwinError as error:
             self.post_message(self.Done(str(error), error=True, free=True))
             return
         cut = "".join(f"\nCut to fit: {name}" for name in made.cut)
-        self.post_message(self.Done(f"{path}\n{made.characters:,} characters.{cut}", free=True))
+        self.post_message(self.Done(f"{made.path}\n{made.characters:,} characters.{cut}", free=True))
 
     @work(thread=True, group="look")
     def _look_around(self) -> None:

@@ -11,8 +11,10 @@ import re
 import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from twin.roles import RoleMap
 
 _INDEXED, _DIGEST, _BARS = "memory.indexed", "profile.digest", "reader.bars"  # settings in the archive
+_PIECE = 512  # passages embedded under one lock, some seconds
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.06  # recall's right answers lie at .10 to .35 (tests/bench/recall.py); below this is chance
 _LONG = 5  # letters of a stem that says something
@@ -116,17 +119,22 @@ class Twin:
     def _store(self, found: Iterable[Any], *, dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
         if dry_run:
             return self.archive.add(found, dry_run=True)[0]
+        items = iter(found)
+        head = list(islice(items, 1))  # a file that cannot be read fails here, before anything is written
         self._mend_memory(progress)
         # Two stores cannot change in one transaction: this mark stays behind when the process dies between them.
         self.archive.set_setting(_INDEXED, "no")
-        report, changed = self.archive.add(found)
+        report, changed = self.archive.add(chain(head, items))
         if changed:
             wanted = set(changed)
             with self.home.writing("index of new messages"):
-                self.memory.add(((conversation, message) for conversation, message in self.archive.messages()
-                                 if (conversation, message.id) in wanted), progress=progress)
+                # By words first, in seconds: ten thousand long messages take minutes to embed.
+                Memory(self.home.memory, None).add(
+                    ((conversation, message) for conversation, message in self.archive.messages()
+                     if (conversation, message.id) in wanted), progress=progress)
             self.archive.set_setting(_DIGEST, "")
         self.archive.set_setting(_INDEXED, "yes")
+        self._mend_memory(progress)
         return report
 
     def _mend_memory(self, progress: Progress | None = None) -> None:
@@ -134,9 +142,13 @@ class Twin:
         status = self.memory.status()
         if self.archive.setting(_INDEXED) == "no" or not status.fits:
             self.rebuild_memory(progress=progress)
-        elif self.embedder is not None and status.missing:
+            return
+        left = total = status.missing
+        while left > 0:  # a lock for each piece, so that other processes can write in between
+            if progress:
+                progress("recall by meaning", total - left, total)
             with self.home.writing("vectors of stored messages"):
-                self.memory.embed_missing(progress=progress)
+                left -= self.memory.embed_missing(limit=_PIECE) or left
 
     def rebuild_memory(self, *, progress: Progress | None = None) -> int:
         """Build recall anew from the archive; returns the number of passages."""
@@ -283,14 +295,14 @@ class Twin:
     # ---- what leaves -----------------------------------------------------------------------------------------------
 
     def export(self, format: str = "prompt", *, path: str | os.PathLike[str] | None = None, budget: int = 8000,
-               language: str | None = None) -> tuple[Path, Exported]:
-        """Write the profile as an export; returns where it lies and what was cut. Formats: prompt."""
+               language: str | None = None) -> Exported:
+        """Write the profile as an export; it tells its path, its text and what was cut. Formats: prompt."""
         if format not in exporters.FORMATS:
             raise UsageError(f"There is no export format {format!r}.", f"Known: {', '.join(exporters.FORMATS)}.")
         made = exporters.FORMATS[format](self.profile(language=language), language=language, budget=budget)
         target = Path(path) if path else self.home.exports / f"{format}.md"
         write_atomically(target, made.text)
-        return target, made
+        return replace(made, path=target)
 
     def chat(self) -> Any:
         """A chat widget for Jupyter."""

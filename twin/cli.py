@@ -317,11 +317,11 @@ def chat(model: str | None, home: Path | None) -> None:
 def export(format: str, out: Path | None, budget: int, language: str | None, home: Path | None, as_json: bool) -> None:
     """Write your profile as a system prompt to carry away."""
     with opened(home) as twin:
-        path, made = twin.export(format, path=out, budget=budget, language=language)
+        made = twin.export(format, path=out, budget=budget, language=language)
     if as_json:
-        show({"path": str(path), "characters": made.characters, "cut": made.cut, "text": made.text})
+        show(made)
         return
-    click.echo(str(path))
+    click.echo(str(made.path))
     note(f"{made.characters} of {budget} characters.")
     for name in made.cut:
         note(f"Cut to fit: {name}")

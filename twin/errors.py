@@ -10,8 +10,7 @@
     |- ModelError                a model file or the engine
     |  |- ModelMissing           not on this machine yet; says how to fetch it
     |  |- ModelBroken            truncated, an HTML page, a wrong hash, a crash while loading
-    |  |- PromptTooLong          even the parts that cannot be dropped do not fit
-    |  `- AnswerInvalid          the core's structured answer does not parse; raw text kept
+    |  `- PromptTooLong          even the parts that cannot be dropped do not fit
     |- HomeError                 the folder of a twin
     |  |- HomeBusy               another process writes; says who
     |  |- HomeFull               no space left; nothing half-written
@@ -70,14 +69,6 @@ class ModelBroken(ModelError):
 
 class PromptTooLong(ModelError):
     """The question and the role alone exceed the context."""
-
-
-class AnswerInvalid(ModelError):
-    """A structured answer that does not parse. `raw` keeps what the core wrote."""
-
-    def __init__(self, what: str, next_step: str = "", *, raw: str = "") -> None:
-        super().__init__(what, next_step)
-        self.raw = raw
 
 
 class HomeError(TwinError):

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from twin.types import Profile
@@ -12,11 +13,13 @@ __all__ = ["FORMATS", "Exported", "Exporter"]
 
 @dataclass(frozen=True)
 class Exported:
-    """An export as text, its length in UTF-16 code units (web forms count so), and what was cut, weakest first."""
+    """An export as text, its length in UTF-16 code units (web forms count so), what was cut, weakest first, and the
+    file it was written to, if it was."""
 
     text: str = field(repr=False)
     cut: tuple[str, ...] = ()
     characters: int = 0
+    path: Path | None = None
 
 
 class Exporter(Protocol):

@@ -96,8 +96,9 @@ class Memory:
                 table.delete(one_of(gone[start:start + _BATCH]))
         return len(gone)
 
-    def embed_missing(self, progress: Progress | None = None) -> int:
-        """Give passages without a vector of this embedder one; returns how many. Can be stopped and called again."""
+    def embed_missing(self, progress: Progress | None = None, *, limit: int | None = None) -> int:
+        """Give passages without a vector of this embedder one, `limit` at most; returns how many got one. Can be
+        stopped and called again."""
         table = self._open()
         if table is None or self.embedder is None:
             return 0
@@ -107,7 +108,7 @@ class Memory:
         with lance(self.folder):
             have = columns(table, "id", "embedder")
         missing = [id_ for id_, made_by in zip(have["id"].to_pylist(), have["embedder"].to_pylist(), strict=True)
-                   if made_by != self.embedder.id]
+                   if made_by != self.embedder.id][:limit]
         for start in range(0, len(missing), _BATCH):
             with lance(self.folder):
                 rows = table.search().where(one_of(missing[start:start + _BATCH])).limit(_BATCH).to_list()
