@@ -2,12 +2,18 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+if os.environ.get("TWIN_FUZZ"):  # `make fuzz`
+    settings.register_profile("fuzz", max_examples=int(os.environ["TWIN_FUZZ"]), deadline=None)
+    settings.load_profile("fuzz")
 
 SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
 

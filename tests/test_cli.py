@@ -3,8 +3,10 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
 
 def run(*words: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-m", "twin", *map(str, words)], capture_output=True, text=True, check=False,
-                          env={**os.environ, "TWIN_HOME": str(home), **environment})
+                          stdin=subprocess.DEVNULL, env={**os.environ, "TWIN_HOME": str(home), **environment})
 
 
 def document(*words: str | Path, home: Path, **environment: str) -> Any:
@@ -140,3 +142,49 @@ def test_escape_sequences_of_a_message_do_not_reach_the_terminal(tmp_path: Path)
     assert "green" in told
     assert "\x1b" not in told
     assert "\x07" not in told
+
+
+def test_keys_of_a_foreign_file_are_shown_without_their_escape_sequences(tmp_path: Path) -> None:
+    strange = tmp_path / "strange.json"
+    strange.write_text('{"\\u001b]0;owned\\u0007\\u001b[2J": 1, "\\ud800x": 2}')
+    plain, told = (run("import", strange, *more, home=tmp_path / "home") for more in ([], ["--json"]))
+
+    assert (plain.returncode, told.returncode) == (2, 2)
+    assert "\x1b" not in plain.stderr
+    assert json.loads(told.stdout)["error"] == "UnknownFormat"
+
+
+def test_a_zip_with_nothing_to_read_leaves_no_home_behind(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "pictures.zip", "w") as file:
+        file.writestr("a.png", b"\0" * 99)
+    done = run("import", tmp_path / "pictures.zip", home=tmp_path / "home")
+
+    assert done.returncode == 2
+    assert not (tmp_path / "home").exists()
+
+
+def test_an_export_into_a_new_home_keeps_it_private(tmp_path: Path) -> None:
+    assert run("export", "prompt", home=tmp_path / "home").returncode == 0
+    assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("words", [
+    ["export", "prompt", "--out", "{file}/x.md"], ["recall", "cats", "-k", "99999999999999999999"], ["chat"],
+    ["profile", "--read", "-3"]])
+def test_bad_use_is_told_in_words_not_by_a_traceback(tmp_path: Path, words: list[str]) -> None:
+    file = tmp_path / "file"
+    file.write_text("x")
+    done = run(*(word.format(file=file) for word in words), home=tmp_path / "home")
+
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_constitution_that_is_no_text_is_named(imported: tuple[Path, Any], tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "constitution.md").write_bytes(b"\xff\xfe\xff")
+    done = run("ask", "Who am I?", home=home, TWIN_MODEL="smollm2-135m")
+
+    assert done.returncode == 2
+    assert "constitution.md" in done.stderr

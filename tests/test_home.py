@@ -18,6 +18,15 @@ def test_a_home_is_for_its_owner_only(tmp_path: Path) -> None:
     assert stat.S_IMODE(home.root.stat().st_mode) == 0o700
 
 
+def test_a_full_folder_of_someone_else_is_not_closed(tmp_path: Path) -> None:
+    """As root, `--home` on a shared folder must not lock everybody else out."""
+    (tmp_path / "shared").mkdir(mode=0o755)
+    (tmp_path / "shared" / "theirs.txt").write_text("x")
+    Home(tmp_path / "shared").create()
+
+    assert stat.S_IMODE((tmp_path / "shared").stat().st_mode) == 0o755
+
+
 def test_naming_a_home_makes_nothing(tmp_path: Path) -> None:
     Home(tmp_path / "twin")
 

@@ -138,7 +138,7 @@ def test_memories_stand_folded_below_the_answer_with_their_messages(make: Callab
     folded = pick(chat, widgets.Accordion)
     assert folded.selected_index is None
     inner = "\n".join(Page(each.value).text for each in inside(folded) if isinstance(each, widgets.HTML))
-    assert "[1]" in inner and "(cited)" in inner
+    assert "[1]" in inner and "(used)" in inner
     assert all(memory.text in inner and memory.message_ids[0] in inner for memory in turn.memories)
 
 

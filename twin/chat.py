@@ -14,14 +14,14 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from twin import exporters, importers, profile, prompt, reader, roles, text
 from twin.archive import Archive
 from twin.catalog import Catalog
-from twin.errors import HomeBusy, ModelMissing, TwinError, UsageError
+from twin.errors import HomeBusy, InputError, ModelMissing, TwinError, UsageError
 from twin.home import Home, write_atomically
 from twin.memory import Memory
 from twin.router import Router
@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from twin.roles import RoleMap
 
 _INDEXED, _DIGEST, _BARS = "memory.indexed", "profile.digest", "reader.bars"  # settings in the archive
+MOST_RESULTS = 10_000
+ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
 _PIECE = 512  # passages embedded under one lock, some seconds
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.06  # recall's right answers lie at .10 to .35 (tests/bench/recall.py); below this is chance
@@ -119,8 +121,11 @@ class Twin:
     def _store(self, found: Iterable[Any], *, dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
         if dry_run:
             return self.archive.add(found, dry_run=True)[0]
-        items = iter(found)
-        head = list(islice(items, 1))  # a file that cannot be read fails here, before anything is written
+        items, head = iter(found), []
+        for item in items:  # what cannot be read fails here, before anything is written
+            head.append(item)
+            if isinstance(item, Conversation) or item.conversation is not None:
+                break
         self._mend_memory(progress)
         # Two stores cannot change in one transaction: this mark stays behind when the process dies between them.
         self.archive.set_setting(_INDEXED, "no")
@@ -160,8 +165,8 @@ class Twin:
     def recall(self, query: str, k: int = 10, *, own: bool | None = None,
                progress: Progress | None = None) -> list[Recalled]:
         """The passages that fit a query, best first. `own=True` keeps to the person's own words."""
-        if k < 1:
-            raise UsageError(f"k is {k}; at least one result must be asked for.", "Use k=10.")
+        if not 1 <= k <= MOST_RESULTS:
+            raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
         with suppress(HomeBusy):  # another process is importing: it also mends
             self._mend_memory(progress)
         return self.memory.recall(query, k, own=own)
@@ -205,7 +210,10 @@ class Twin:
     def constitution(self) -> str:
         """The invariant part of the system prompt: constitution.md in the home when the person wrote one."""
         own = self.home.root / "constitution.md"
-        return own.read_text("utf-8").strip() if own.is_file() else prompt.CONSTITUTION
+        try:
+            return own.read_text("utf-8").strip() if own.exists() else prompt.CONSTITUTION
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{own} cannot be read ({error}).", "Save it as UTF-8 text, or remove it.") from error
 
     @property
     def engine(self) -> Engine:
@@ -250,13 +258,13 @@ class Twin:
         question = text.clean(question).strip()
         if not question:
             raise UsageError("The question is empty.", "Write what you want to ask.")
-        if not self.home.roles.is_dir():
-            with self.home.writing("seed roles"):
-                roles.ensure(self.home.roles)
         role_map = self.role_map
         if self._router is None or self._router.role_map.version != role_map.version:
             self._router = Router(role_map, self.embedder)
         route = self._router.route(question, asked=role)
+        if not self.home.roles.is_dir():
+            with self.home.writing("seed roles", wait_s=ANSWER_WAITS_S):
+                roles.ensure(self.home.roles)
         yield Routed(route)
         found = self.recall(question, MEMORIES, own=True)
         engine, chosen = self.engine, role_map.role(route.role)
@@ -275,7 +283,7 @@ class Twin:
             role_map=role_map.version,
             memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
             cited=cited(answer, question, rendered.memories))
-        self.archive.save_turn(turn)
+        self.archive.save_turn(turn, wait_s=ANSWER_WAITS_S)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
 
     def _about(self) -> str:
@@ -290,7 +298,14 @@ class Twin:
         """Whether a core to answer with, or an embedder to recall by meaning, is on this machine."""
         if part == "embedder":
             return self.embedder is not None
-        return self._engine is not None or self._model is not None or self.catalog.best_core() is not None
+        if self._engine is not None:
+            return True
+        if self._model is None:
+            return self.catalog.best_core() is not None
+        try:
+            return self.catalog.path(self._model).is_file()
+        except TwinError:
+            return False
 
     # ---- what leaves -----------------------------------------------------------------------------------------------
 
@@ -300,7 +315,7 @@ class Twin:
         if format not in exporters.FORMATS:
             raise UsageError(f"There is no export format {format!r}.", f"Known: {', '.join(exporters.FORMATS)}.")
         made = exporters.FORMATS[format](self.profile(language=language), language=language, budget=budget)
-        target = Path(path) if path else self.home.exports / f"{format}.md"
+        target = Path(path) if path else self.home.create().exports / f"{format}.md"
         write_atomically(target, made.text)
         return replace(made, path=target)
 

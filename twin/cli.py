@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twin import __version__
-from twin.errors import TwinError
+from twin.errors import TwinError, UsageError
 from twin.text import one_line, printable
 
 if TYPE_CHECKING:
@@ -31,14 +31,15 @@ _MODEL = click.option("--model", help="Core to use: a name of `twin models list`
 
 def note(text: str) -> None:
     """A line for the person, away from the results."""
-    click.echo(text, err=True)
+    click.echo(printable(text), err=True)
 
 
 def show(document: Any) -> None:
     """The one JSON document of a --json run."""
     from twin.types import to_plain
 
-    click.echo(json.dumps(to_plain(document), ensure_ascii=False, indent=1))
+    text = json.dumps(to_plain(document), ensure_ascii=False, indent=1)
+    click.echo(text.encode("utf-8", "replace").decode("utf-8"))  # a lone half of an emoji has no UTF-8
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -145,11 +146,11 @@ def _draw_report(report: ImportReport) -> None:
     for reason, count in sorted(report.skipped.items()):
         click.echo(f"  skipped {count}: {reason}")
     for repair in report.repairs:
-        click.echo(f"  repaired {repair.file}: {repair.lines} lines had been read as {repair.codec}")
-        click.echo(f"    before: {repair.before[:100]}")
-        click.echo(f"    after:  {repair.after[:100]}")
+        click.echo(f"  repaired {one_line(repair.file)}: {repair.lines} lines had been read as {repair.codec}")
+        click.echo(f"    before: {one_line(repair.before)[:100]}")
+        click.echo(f"    after:  {one_line(repair.after)[:100]}")
     for failure in report.failures:
-        click.echo(f"  failed: {failure}")
+        click.echo(f"  failed: {one_line(failure)}")
 
 
 def _say_whats_next(twin: Twin) -> None:
@@ -163,7 +164,7 @@ def _say_whats_next(twin: Twin) -> None:
 
 
 @main.command()
-@click.option("--read", default=0, show_default=True, metavar="N",
+@click.option("--read", default=0, show_default=True, metavar="N", type=click.IntRange(min=0),
               help="Let the core read up to N more of your messages first.")
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
 @_MODEL
@@ -282,7 +283,7 @@ def _stream(twin: Twin, question: str, role: str | None) -> Turn:
 def _draw_memories(recalled: list[Any], turn: Turn) -> None:
     for number, item in enumerate(recalled, 1):
         day = f"{item.time:%Y-%m-%d} " if item.time else ""
-        cited = " (cited)" if number in turn.cited else ""
+        cited = " (used)" if number in turn.cited else ""
         click.echo(f"  [{number}] {day}{item.message_ids[0]}{cited}: {_line(item.text, 100)}")
     for dropped in turn.dropped:
         note(f"Left out, the context is full: {dropped}")
@@ -298,6 +299,8 @@ def _draw_memories(recalled: list[Any], turn: Turn) -> None:
 @verb
 def chat(model: str | None, home: Path | None) -> None:
     """Open the terminal chat."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The terminal chat needs a terminal.", "Use `twin ask` in scripts and pipes.")
     with opened(home, model) as twin:
         from twin.tui.app import TwinApp  # here: loads textual
 

@@ -41,6 +41,13 @@ def full_disk_is_named(where: Path) -> Iterator[None]:
 def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
     """Write a whole file beside the old one, flush it to the disk, then move it into place."""
     data = content.encode("utf-8") if isinstance(content, str) else content
+    try:
+        _write(path, data, mode)
+    except OSError as error:
+        raise HomeError(f"{path} cannot be written ({error.strerror}).", "Name another place.") from error
+
+
+def _write(path: Path, data: bytes, mode: int) -> None:
     with full_disk_is_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -90,8 +97,11 @@ class Home:
         """Make the folder, for its owner only (0700)."""
         try:
             with full_disk_is_named(self.root):
+                new = not self.root.exists()
                 self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-                self.root.chmod(0o700)
+                # Someone else's full folder is not ours to close, whatever --home says.
+                if new or self.archive.exists() or not any(self.root.iterdir()):
+                    self.root.chmod(0o700)
         except OSError as error:
             raise HomeError(f"{self.root} cannot be used as a home ({error.strerror}).",
                             "Name another folder with --home or TWIN_HOME.") from error

@@ -272,7 +272,7 @@ def load(folder: Path) -> RoleMap:
     files = _files(folder)
     if not files:
         raise RoleError(f"There are no role files (*.md) in {folder}.",
-                        "Start from the seed roles: twin.roles.ensure(folder).")
+                        "Remove the folder: the seed roles come back with the next question.")
     return RoleMap(tuple(_read(file.name, file.read_bytes(), file.stem) for file in files))
 
 
@@ -305,7 +305,7 @@ def ensure(folder: Path) -> RoleMap:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(file for file in folder.glob("*.md") if not file.name.startswith("."))
+    return sorted(file for file in folder.glob("*.md") if file.is_file() and not file.name.startswith("."))
 
 
 def _seed_files() -> list[tuple[str, bytes]]:

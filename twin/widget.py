@@ -171,4 +171,4 @@ def _why(route: Route) -> str:
 def _memory(number: int, memory: Recalled, cited: bool) -> str:
     day = f"{memory.time:%Y-%m-%d} " if memory.time else ""
     origin = f"{memory.why}; message {', '.join(memory.message_ids)}"
-    return f"[{number}] {day}{'(cited) ' if cited else ''}{memory.text}\n{origin}"
+    return f"[{number}] {day}{'(used) ' if cited else ''}{memory.text}\n{origin}"

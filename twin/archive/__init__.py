@@ -128,11 +128,11 @@ class Archive:
 
     # ---- turns -------------------------------------------------------------------------------------------------
 
-    def save_turn(self, turn: Turn) -> None:
-        """Store a turn whole; one with the same id is the same turn, in its newest state."""
+    def save_turn(self, turn: Turn, *, wait_s: float = 2.0) -> None:
+        """Store a turn whole, after at most `wait_s` for another writer; one with the same id is replaced."""
         plain = [value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
                  for value in map(to_plain(turn).get, _TURN)]
-        with self._writing("turn") as db:
+        with self._writing("turn", wait_s) as db:
             db.execute(f"INSERT INTO turns ({', '.join(_TURN)}) VALUES ({', '.join('?' * len(_TURN))}) "  # noqa: S608
                        f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TURN[1:])}",
                        [value and utf8(value) for value in plain])
@@ -214,10 +214,10 @@ class Archive:
                 yield db
 
     @contextmanager
-    def _writing(self, what: str) -> Iterator[sqlite3.Connection]:
+    def _writing(self, what: str, wait_s: float = 2.0) -> Iterator[sqlite3.Connection]:
         """A transaction under the home's lock: committed at the end, rolled back by anything that is raised."""
         path = self.home.archive
-        with self.home.writing(what), database.named(path):
+        with self.home.writing(what, wait_s=wait_s), database.named(path):
             database.create(path)
             with closing(database.connect(path)) as db:
                 database.migrate(db, path)

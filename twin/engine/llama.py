@@ -68,7 +68,8 @@ def preflight(path: Path, timeout_s: float = 120.0) -> None:
     if done.returncode:
         told = done.stdout.decode("utf-8", "replace").strip()
         reason = told or f"its header makes the loader fail (exit {done.returncode})."
-        raise ModelBroken(f"{path.name} cannot be loaded: {reason}", "It may be damaged: fetch it again.")
+        what = reason if path.name in reason else f"{path.name} cannot be loaded: {reason}"
+        raise ModelBroken(what, "It may be damaged: fetch it again.")
 
 
 _TRIAL = """
