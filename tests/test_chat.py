@@ -78,6 +78,17 @@ def test_a_named_role_is_asked_and_an_unknown_one_is_refused_with_the_known(twin
         twin.ask("Is this a good plan?", role="wizard")
 
 
+def test_a_role_with_an_adapter_is_refused_not_run_without_it(twin: Twin) -> None:
+    """An adapter that silently does nothing would pass for one that changes nothing."""
+    twin.ask("Is this a good plan?")
+    critic = twin.home.roles / "critic.md"
+    words = critic.read_text("utf-8")
+    critic.write_text(words.replace("id: critic\n", "id: critic\nadapter: {path: me.gguf}\n"), "utf-8")
+
+    with pytest.raises(UsageError, match="critic names an adapter"):
+        twin.ask("Is this a good plan?", role="critic")
+
+
 def test_the_next_turn_sees_the_last_one_and_a_new_conversation_does_not(twin: Twin) -> None:
     twin.ask("First question of mine?")
     twin.ask("Second question of mine?")

@@ -267,7 +267,11 @@ class Twin:
                 roles.ensure(self.home.roles)
         yield Routed(route)
         found = self.recall(question, MEMORIES, own=True)
-        engine, chosen = self.engine, role_map.role(route.role)
+        chosen = role_map.role(route.role)
+        if chosen.adapter is not None:
+            raise UsageError(f"The role {chosen.id} names an adapter; this version runs roles by their words alone.",
+                             "Take the line `adapter:` out of its file.")
+        engine = self.engine
         rendered = prompt.render(
             family=engine.family, question=question, header=roles.header(chosen, text.language(question)),
             count=lambda piece: len(engine.tokenize(piece)), budget=engine.n_ctx - chosen.sampling.max_tokens - 16,
