@@ -33,9 +33,18 @@ def airplane_mode(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", connect)
 
 
+@pytest.fixture(scope="session")
+def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this run remembers which files it has tried."""
+    return tmp_path_factory.mktemp("verdicts")
+
+
 @pytest.fixture(autouse=True)
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test ever touches the home of the person who runs it."""
+def own_home(tmp_path: Path, verdicts: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No test ever touches the home of the person who runs it, or what they have tried."""
+    from twin.engine import trial
+
+    monkeypatch.setattr(trial, "cache_dir", lambda: verdicts)
     home = tmp_path / "home"
     monkeypatch.setenv("TWIN_HOME", str(home))
     monkeypatch.delenv("TWIN_MODEL", raising=False)

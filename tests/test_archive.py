@@ -481,17 +481,35 @@ def test_settings_are_kept(archive: Archive) -> None:
 def test_a_migration_goes_forward_after_a_copy(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     archive.add([talk("c", "kept")])
     archive.save_turn(turn("1"))
+    version = len(database.MIGRATIONS)
     monkeypatch.setattr(database, "MIGRATIONS", (*database.MIGRATIONS, "ALTER TABLE settings ADD COLUMN since TEXT"))
 
     assert texts(archive, "c") == ["kept"], "reading brings the file to the new version"
     assert [one.id for one in archive.turns()] == ["1"]
-    copy = archive.home.root / "archive.sqlite.v1.bak"
+    copy = archive.home.root / f"archive.sqlite.v{version}.bak"
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     with closing(sqlite3.connect(copy)) as old, closing(sqlite3.connect(archive.home.archive)) as new:
-        assert old.execute("PRAGMA user_version").fetchone() == (1,)
-        assert new.execute("PRAGMA user_version").fetchone() == (2,)
+        assert old.execute("PRAGMA user_version").fetchone() == (version,)
+        assert new.execute("PRAGMA user_version").fetchone() == (version + 1,)
         assert old.execute("SELECT text FROM messages").fetchone() == ("kept",)
         assert "since" in [row[1] for row in new.execute("PRAGMA table_info(settings)")]
+
+
+def test_turns_of_the_first_version_are_read_with_the_new_fields_empty(archive: Archive,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    """Archives made before turns kept their header and the ids of their answer."""
+    with monkeypatch.context() as patch:
+        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
+        archive.add([talk("c", "kept")])
+        with closing(sqlite3.connect(archive.home.archive)) as db:
+            db.execute("INSERT INTO turns (id, conversation, question, answer, route, status, model, role_map, "
+                       "memories, cited, dropped, thinking, usage) VALUES ('t', 'c', 'q', 'a', ?, 'answered', 'm', "
+                       "'v', '[]', '[]', '[]', '', '{\"prompt_tokens\": 9, \"reused\": 4}')",
+                       ('{"role": "critic", "probabilities": {}, "reason": "", "nearest": []}',))
+            db.commit()
+
+    old = archive.turns()[0]
+    assert (old.header, old.adapted, old.written, old.usage.prompt_tokens, old.usage.reread) == ("", False, None, 9, 0)
 
 
 def test_a_file_from_before_versions_is_copied_and_kept(archive: Archive) -> None:

@@ -621,6 +621,21 @@ def test_the_best_core_is_one_that_is_here(tmp_path: Path) -> None:
     assert catalog.best_core() == "large"
 
 
+def test_the_best_embedder_is_the_largest_that_is_here_and_never_a_core(tmp_path: Path) -> None:
+    """MiniLM knows English; whoever fetched the multilingual one beside it wants that one."""
+    small = model(name="small", kind="embedder", params=0.02)
+    large = model(name="large", kind="embedder", params=0.6)
+    catalog = shelf(tmp_path, small, large, model(name="core", params=9.0))
+    source = tmp_path / "tiny.gguf"
+    source.write_bytes(GGUF)
+    catalog.pull("core", source=source)
+    assert catalog.best_embedder() is None
+    catalog.pull("small", source=source)
+    assert catalog.best_embedder() == "small"
+    catalog.pull("large", source=source)
+    assert catalog.best_embedder() == "large"
+
+
 def test_cards_are_read_from_what_nvidia_smi_prints() -> None:
     text = "NVIDIA GeForce RTX 4090, 24564\nOdd, Name, 8192\nNVIDIA GB10, [N/A]\n\n"
     assert parse_cards(text) == (Card("NVIDIA GeForce RTX 4090", 24564 << 20), Card("Odd, Name", 8192 << 20))

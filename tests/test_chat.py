@@ -3,11 +3,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from twin.chat import Twin, _Thoughts
+from tests import tiny
+from twin import prompt, roles
+from twin.answer import _Thoughts
+from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import ModelMissing, PromptTooLong, UsageError
 from twin.types import (
@@ -78,15 +83,97 @@ def test_a_named_role_is_asked_and_an_unknown_one_is_refused_with_the_known(twin
         twin.ask("Is this a good plan?", role="wizard")
 
 
-def test_a_role_with_an_adapter_is_refused_not_run_without_it(twin: Twin) -> None:
-    """An adapter that silently does nothing would pass for one that changes nothing."""
-    twin.ask("Is this a good plan?")
-    critic = twin.home.roles / "critic.md"
-    words = critic.read_text("utf-8")
-    critic.write_text(words.replace("id: critic\n", "id: critic\nadapter: {path: me.gguf}\n"), "utf-8")
+@pytest.fixture
+def alive(tmp_path: Path) -> Iterator[Twin]:
+    """A twin on a tiny random core: it says nothing, but through real adapters and a real cache."""
+    core = tiny.core(tmp_path / "core.gguf", n_ctx_train=16384)
+    with Twin.open(tmp_path / "home", model=str(core), n_ctx=16384) as opened:
+        yield opened
 
-    with pytest.raises(UsageError, match="critic names an adapter"):
-        twin.ask("Is this a good plan?", role="critic")
+
+def retold(twin: Twin, old: str, new: str, role: str = "critic") -> None:
+    """Edit a role file by hand."""
+    file = twin.home.roles / f"{role}.md"
+    file.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
+
+
+@pytest.mark.parametrize("kind", ["auto", "alora"])
+def test_a_role_with_an_adapter_speaks_through_it(alive: Twin, kind: str) -> None:
+    """By the name of its file in the home, or by its sha256, wherever its name went."""
+    alive.ask("hello", role="scribe")
+    retold(alive, "sampling: {temperature: 0.4}", "sampling: {temperature: 0, max_tokens: 12}")
+    plain = alive.ask("Is this a good plan?", role="critic")
+    alive.home.adapters.mkdir()
+    lora = tiny.adapter(alive.home.adapters / "me.gguf", Path(alive.engine.path))  # type: ignore[attr-defined]
+    retold(alive, "id: critic\n", f"id: critic\nadapter: {{path: me.gguf, kind: {kind}}}\n")
+    told = next(event.turn for event in alive.stream("Is this a good plan?", role="critic", conversation="b")
+                if isinstance(event, Answered))
+    again = "path: me.gguf", f"sha256: {sha256(lora.read_bytes()).hexdigest()}"
+    retold(alive, *again)
+    lora.rename(lora.with_name("another name.gguf"))
+    by_hash = next(event.turn for event in alive.stream("Is this a good plan?", role="critic", conversation="c")
+                   if isinstance(event, Answered))
+
+    assert (plain.adapted, told.adapted) == (False, True)
+    assert plain.answer != told.answer == by_hash.answer
+
+
+def test_an_adapter_that_is_not_there_fails_the_turn_by_name(alive: Twin) -> None:
+    """An adapter that silently does nothing would pass for one that changes nothing."""
+    alive.ask("hello", role="scribe")
+    retold(alive, "id: critic\n", "id: critic\nadapter: {path: me.gguf}\n")
+
+    with pytest.raises(ModelMissing, match="no adapter"):
+        alive.ask("Is this a good plan?", role="critic")
+    assert len(alive.archive.turns()) == 1
+
+
+def test_a_header_is_read_once_while_the_role_goes_on(twin: Twin) -> None:
+    """It stays where it was read, so that a role that goes on costs nothing and one that changes its own header."""
+    for role in ("critic", "critic", "mentor", "critic"):
+        twin.ask("Is this a good plan?", role=role)
+    prompts = twin.engine.prompts  # type: ignore[attr-defined]
+    headers = [roles.header(twin.role_map.role(role), "en") for role in ("critic", "mentor")]
+
+    assert [len(prompt.tail) > 1 for prompt in prompts] == [True, False, True, True]
+    assert [prompts[3].text.count(header) for header in headers] == [2, 1]
+    for earlier, later in pairwise(prompts):
+        said = earlier.text + "You keep your own seeds [1], not [7]."
+        assert later.text.startswith(said), "the history is what was read, byte for byte"
+
+
+def test_a_conversation_reads_only_what_is_new(alive: Twin) -> None:
+    """On a real cache: an answer goes on from its own ids; an adapter's answer is read again, in idle time if any."""
+    alive.ask("hello", role="critic")
+    onward = alive.ask("Is this a good plan?", role="critic").usage
+    changed = alive.ask("And why?", role="mentor").usage
+
+    assert onward.header == 0
+    assert onward.reread <= 1, "the last token of an answer that was cut was drawn and never read"
+    assert onward.prompt_tokens - onward.reused < 80
+    assert changed.header > 300
+    assert changed.reread <= 1
+    alive.home.adapters.mkdir()
+    tiny.adapter(alive.home.adapters / "me.gguf", Path(alive.engine.path))  # type: ignore[attr-defined]
+    retold(alive, "id: critic\n", "id: critic\nadapter: {path: me.gguf, kind: alora}\n")
+    adapted = alive.ask("And then?", role="critic")
+    assert adapted.adapted
+    assert alive.settle() >= adapted.usage.generated
+    assert alive.settle() == 0
+    assert alive.ask("Well?", role="mentor").usage.reread == 0
+
+
+def test_a_conversation_goes_on_after_a_restart_without_reading_it_again(alive: Twin, tmp_path: Path) -> None:
+    alive.ask("Is this a good plan?", role="critic")
+    alive.settle()
+    conversation, length = alive.conversation, alive.archive.turns()[0].usage.prompt_tokens
+    core = str(tmp_path / "core.gguf")
+    with Twin.open(tmp_path / "home", model=core, n_ctx=16384) as again:
+        turn = next(event.turn for event in again.stream("And why?", role="critic", conversation=conversation)
+                    if isinstance(event, Answered))
+
+    assert turn.usage.reused >= length
+    assert turn.usage.reread <= 1
 
 
 def test_the_next_turn_sees_the_last_one_and_a_new_conversation_does_not(twin: Twin) -> None:
@@ -220,3 +307,9 @@ def test_thoughts_are_told_apart_however_the_stream_is_cut(cut: int) -> None:
             answer += part if kind is Token else ""
 
     assert (thought, answer) == ("why", "ab < c")
+
+
+def test_a_core_whose_answers_begin_inside_the_thoughts_is_heard_right() -> None:
+    splitter = _Thoughts(prompt.FAMILIES["qwen3.5-thinking"].thinks)
+
+    assert list(splitter.feed("why</think>b", last=True)) == [(Thinking, "why"), (Token, "b")]

@@ -265,18 +265,33 @@ def test_status_tells_missing_vectors_and_embed_missing_makes_them(memory: Memor
 
 
 def test_vectors_of_two_embedders_never_mix(tmp_path: Path) -> None:
+    """Cosines between two embedders' vectors are numbers without meaning, and nothing in them would show it."""
     Memory(tmp_path, Axes("first")).add(TALK)
     second = Memory(tmp_path, Axes("second"))
-    assert second.status().missing == len(TALK)
-    assert second.recall("animal") == []
-    assert "no vector yet" in second.recall("puppy")[0].why
-    second.embed_missing()
-    assert second.status().embedders == {"second": len(TALK)}
+    assert second.status().fits is False
+    for refused in (lambda: second.recall("puppy"), lambda: second.embed_missing(),
+                    lambda: second.add([("c7", Message("m", "user", "A dog barked."))])):
+        with pytest.raises(HomeError, match=r"vectors of first; those of second.*twin memory rebuild"):
+            refused()
+    assert Memory(tmp_path, Axes("first")).status().embedders == {"first": len(TALK)}
+
+    second.rebuild(TALK)
+    assert (second.status().fits, second.status().embedders) == (True, {"second": len(TALK)})
     assert keys(second.recall("animal"))[0] == ("c2", "m1")
 
 
-def test_an_embedder_of_another_length_works_by_words_until_the_rebuild(tmp_path: Path) -> None:
+def test_without_its_embedder_a_memory_recalls_by_words_and_takes_new_messages(tmp_path: Path) -> None:
+    """A person who removed the model file has lost meaning, not memory; with the file back nothing must be redone."""
     Memory(tmp_path, Axes()).add(TALK)
+    words = Memory(tmp_path, None)
+    words.add([("c7", Message("m", "user", "A dog barked."))])
+    assert keys(words.recall("barking"))[0] == ("c7", "m")
+    again = Memory(tmp_path, Axes())
+    assert (again.status().fits, again.status().missing, again.embed_missing()) == (True, 1, 1)
+
+
+def test_an_embedder_of_another_length_works_by_words_until_the_rebuild(tmp_path: Path) -> None:
+    Memory(tmp_path, None).add(TALK)
     longer = Memory(tmp_path, Axes("longer", 5))
     longer.add([("c7", Message("m", "user", "A dog barked."))])
     assert longer.status().fits is False

@@ -249,6 +249,11 @@ class Catalog:
         chosen = Catalog(self.folder, [replace(model, hybrid=False, commercial=True) for model in here])
         return chosen.recommend().model.name
 
+    def best_embedder(self) -> str | None:
+        """Name of the ablest embedder here, by its parameters: the large ones know many languages. None: none here."""
+        here = [model for model in self.models if model.kind == "embedder" and self.present(model)]
+        return max(here, key=lambda model: model.params).name if here else None
+
     def by_path(self, path: Path) -> Model | None:
         """The model whose file this is: in its place here, with its size, so its hash was checked when it came."""
         for model in self.models:

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import uuid
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,13 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from twin import exporters, importers, profile, prompt, reader, roles, text
+from twin.answer import cited, drain
 from twin.archive import Archive
 from twin.catalog import Catalog
 from twin.errors import HomeBusy, InputError, ModelMissing, TwinError, UsageError
 from twin.home import Home, write_atomically
 from twin.memory import Memory
+from twin.placement import Placement
 from twin.router import Router
 from twin.types import (
+    Adapter,
     Answered,
     Conversation,
     Embedder,
@@ -39,8 +41,6 @@ from twin.types import (
     Prompt,
     Recalled,
     Routed,
-    Thinking,
-    Token,
     Turn,
     Usage,
     never,
@@ -56,8 +56,6 @@ ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must 
 _PIECE = 512  # passages embedded under one lock, some seconds
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.06  # recall's right answers lie at .10 to .35 (tests/bench/recall.py); below this is chance
-_LONG = 5  # letters of a stem that says something
-_CITED = re.compile(r"\[(\d{1,2})\]")
 
 
 class Twin:
@@ -67,7 +65,8 @@ class Twin:
     """
 
     def __init__(self, home: Home, *, engine: Engine | None = None, embedder: Embedder | None = None,
-                 model: str | None = None, n_ctx: int = 8192, catalog: Catalog | None = None) -> None:
+                 model: str | None = None, n_ctx: int = 8192, placement: Placement | None = None,
+                 catalog: Catalog | None = None) -> None:
         self.home = home
         self.archive = Archive(home)
         self.memory = Memory(home.memory, embedder)
@@ -77,20 +76,22 @@ class Twin:
         self._engine = engine
         self._model = model
         self._n_ctx = n_ctx
+        self._placement = placement
         self._router: Router | None = None
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
-             model: str | None = None, n_ctx: int = 8192) -> Twin:
+             model: str | None = None, n_ctx: int = 8192, placement: Placement | None = None) -> Twin:
         """Open the twin that lives in `home` (default: TWIN_HOME or the platform's data folder).
 
         `engine` takes any Engine; otherwise `model` (a catalogue name or a GGUF path; default TWIN_MODEL or the best
-        core on this machine) is loaded at the first question. Nothing is written before the first import or question.
+        core on this machine) is loaded at the first question, where `placement` says (default: as the engine finds).
+        Nothing is written before the first import or question.
         """
         place = home if isinstance(home, Home) else Home(home)
         catalog = Catalog()
         return cls(place, engine=engine, embedder=_embedder(catalog), model=model or os.environ.get("TWIN_MODEL"),
-                   n_ctx=n_ctx, catalog=catalog)
+                   n_ctx=n_ctx, placement=placement, catalog=catalog)
 
     def __enter__(self) -> Twin:
         return self
@@ -102,10 +103,11 @@ class Twin:
         return f"Twin({str(self.home.root)!r})"
 
     def close(self) -> None:
-        """Free the core; the stores hold nothing open."""
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        """Free the core and the embedder; the stores hold nothing open."""
+        for part in (self._engine, self.embedder):
+            if part is not None and hasattr(part, "close"):
+                part.close()
+        self._engine = None
 
     # ---- what the person wrote ---------------------------------------------------------------------------------
 
@@ -134,9 +136,8 @@ class Twin:
             wanted = set(changed)
             with self.home.writing("index of new messages"):
                 # By words first, in seconds: ten thousand long messages take minutes to embed.
-                Memory(self.home.memory, None).add(
-                    ((conversation, message) for conversation, message in self.archive.messages()
-                     if (conversation, message.id) in wanted), progress=progress)
+                self.memory.add(((conversation, message) for conversation, message in self.archive.messages()
+                                 if (conversation, message.id) in wanted), progress=progress, vectors=False)
             self.archive.set_setting(_DIGEST, "")
         self.archive.set_setting(_INDEXED, "yes")
         self._mend_memory(progress)
@@ -146,8 +147,8 @@ class Twin:
         """After an import that died half-way, or once an embedder came, bring recall up to the archive."""
         status = self.memory.status()
         if self.archive.setting(_INDEXED) == "no" or not status.fits:
-            self.rebuild_memory(progress=progress)
-            return
+            self._rebuild(progress, vectors=False)  # recall by words is back at once; vectors follow, piece by piece
+            status = self.memory.status()
         left = total = status.missing
         while left > 0:  # a lock for each piece, so that other processes can write in between
             if progress:
@@ -157,10 +158,13 @@ class Twin:
 
     def rebuild_memory(self, *, progress: Progress | None = None) -> int:
         """Build recall anew from the archive; returns the number of passages."""
-        with self.home.writing("memory rebuild"):
-            self.memory.rebuild(self.archive.messages(), progress=progress)
-        self.archive.set_setting(_INDEXED, "yes")
+        self._rebuild(progress, vectors=True)
         return self.memory.count()
+
+    def _rebuild(self, progress: Progress | None, *, vectors: bool) -> None:
+        with self.home.writing("memory rebuild"):
+            self.memory.rebuild(self.archive.messages(), progress=progress, vectors=vectors)
+        self.archive.set_setting(_INDEXED, "yes")
 
     def recall(self, query: str, k: int = 10, *, own: bool | None = None,
                progress: Progress | None = None) -> list[Recalled]:
@@ -169,7 +173,9 @@ class Twin:
             raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
         with suppress(HomeBusy):  # another process is importing: it also mends
             self._mend_memory(progress)
-        return self.memory.recall(query, k, own=own)
+        # While another process makes the vectors of a new embedder, words still find.
+        memory = self.memory if self.memory.status().fits else Memory(self.home.memory, None)
+        return memory.recall(query, k, own=own)
 
     # ---- who the person is ----------------------------------------------------------------------------------------
 
@@ -223,7 +229,9 @@ class Twin:
         return self._engine
 
     def _load(self) -> Engine:
-        from twin.engine.llama import LlamaEngine  # here: loads llama_cpp, which an import or a profile never needs
+        from twin.engine.isolated import IsolatedEngine  # here: these load llama_cpp, which an import never needs
+        from twin.engine.llama import LlamaEngine
+        from twin.engine.snapshots import Snapshots
 
         name = self._model or self.catalog.best_core()
         if name is None:
@@ -231,8 +239,13 @@ class Twin:
             raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
         path = self.catalog.path(name)
         model = self.catalog.by_path(path)
-        family = model.family if model else "chatml"
-        return LlamaEngine(path, family=family, n_ctx=self._n_ctx, trusted=model is not None)
+        rest: dict[str, Any] = {
+            "family": model.family if model else None, "n_ctx": self._n_ctx, "trusted": model is not None,
+            "sha256": next((file.sha256 for file in model.files if file.name == path.name), None) if model else None,
+            "placement": self._placement, "snapshots": Snapshots(self.home.snapshots)}
+        if self._placement is not None and (self._placement.servers or len(self._placement.devices) > 1):
+            return IsolatedEngine(path, **rest)  # a card or worker that dies takes its process along
+        return LlamaEngine(path, **rest)
 
     def ask(self, question: str, role: str | None = None) -> Turn:
         """Ask and wait for the whole turn. Raises the error of a turn that failed."""
@@ -268,27 +281,59 @@ class Twin:
         yield Routed(route)
         found = self.recall(question, MEMORIES, own=True)
         chosen = role_map.role(route.role)
-        if chosen.adapter is not None:
-            raise UsageError(f"The role {chosen.id} names an adapter; this version runs roles by their words alone.",
-                             "Take the line `adapter:` out of its file.")
-        engine = self.engine
-        rendered = prompt.render(
-            family=engine.family, question=question, header=roles.header(chosen, text.language(question)),
-            count=lambda piece: len(engine.tokenize(piece)), budget=engine.n_ctx - chosen.sampling.max_tokens - 16,
-            role=chosen.id, constitution=self.constitution, about=self._about(),
-            history=self.archive.turns(conversation),
-            memories=[memory for memory in found if memory.score >= MIN_SCORE])
+        adapters = self._adapters(chosen)
+        header = roles.header(chosen, text.language(question))
+        rendered = self._render(conversation, question, chosen, header, adapters,
+                                [memory for memory in found if memory.score >= MIN_SCORE])
         yield from rendered.memories
         started = datetime.now(UTC)
-        answer, thinking, usage = yield from _answer(engine, rendered, chosen, cancel)
+        answer, thinking, last = yield from drain(self.engine, rendered, chosen.sampling, cancel)
+        usage = last.usage or Usage(finish=last.finish or "stop")
         turn = Turn(
             id=str(uuid.uuid4()), conversation=conversation, question=question, answer=answer, route=route,
-            status="interrupted" if usage.finish == "cancelled" else "answered", model=engine.id,
-            role_map=role_map.version,
+            status="interrupted" if usage.finish == "cancelled" else "answered", model=self.engine.id,
+            role_map=role_map.version, header=header, adapted=bool(adapters), written=last.written,
             memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
             cited=cited(answer, question, rendered.memories))
         self.archive.save_turn(turn, wait_s=ANSWER_WAITS_S)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
+
+    def _render(self, conversation: str, question: str, role: roles.Role, header: str, adapters: Sequence[Adapter],
+                memories: Sequence[Recalled]) -> Prompt:
+        engine = self.engine
+        return prompt.render(
+            family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
+            budget=engine.n_ctx - role.sampling.max_tokens - 16, role=role.id, constitution=self.constitution,
+            about=self._about(), history=self.archive.turns(conversation), memories=memories, adapters=adapters)
+
+    def _adapters(self, role: roles.Role) -> tuple[Adapter, ...]:
+        """The adapter of a role: a file as named, in the home or in its `adapters` folder, or there by its sha256."""
+        wanted = role.adapter
+        if wanted is None:
+            return ()
+        shelf = self.home.adapters
+        if wanted.path:
+            places = [Path(wanted.path).expanduser(), self.home.root / wanted.path, shelf / wanted.path]
+            found = next((place for place in places if place.is_file()), places[0])
+        else:
+            from twin.engine import trial  # here: an adapter is rare, and hashing files belongs to the engine
+
+            found = next((file for file in sorted(shelf.glob("*.gguf")) if trial.sha256_of(file) == wanted.sha256),
+                         shelf / f"{wanted.sha256}.gguf")
+        return (Adapter(str(found), wanted.scale, wanted.kind),)
+
+    def settle(self, *, conversation: str | None = None, cancel: Callable[[], bool] = never) -> int:
+        """Idle work: read what the last turn left unread and keep it as a snapshot; returns the tokens that were read.
+
+        After a role with an adapter the base weights read its answer here, so that the next turn need not wait.
+        Faces call it between turns; without it the same work happens at the next question.
+        """
+        turns = self.archive.turns(conversation or self.conversation)
+        if self._engine is None or not turns:
+            return 0
+        made = self._render(conversation or self.conversation, "", self.role_map.roles[0], "", (), ())
+        past = tuple(segment for segment in made.prefix if segment.part != "question")
+        return self._engine.prepare(replace(made, prefix=past), cancel=cancel)
 
     def _about(self) -> str:
         """The profile in a few lines, kept until an import or a reading changes it: building it reads every message."""
@@ -330,62 +375,16 @@ class Twin:
         return Chat(self)
 
 
-def cited(answer: str, question: str, memories: Sequence[Recalled]) -> tuple[int, ...]:
-    """Numbers of the memories an answer rests on: those it names and that exist, and those of whose own words it takes
-    up two longer ones that were not in the question. Small cores use a record more often than they name it."""
-    named = {int(number) for number in _CITED.findall(answer)}
-    asked, told = set(text.stems(question)), set(text.stems(answer))
-
-    def taken(memory: Recalled) -> bool:
-        return len({stem for stem in text.stems(memory.text) if len(stem) >= _LONG} & told - asked) >= 2
-
-    return tuple(n for n, memory in enumerate(memories, 1) if n in named or taken(memory))
-
-
 def _embedder(catalog: Catalog) -> Embedder | None:
-    """MiniLM when it is on this machine; recall works without it, by words alone."""
-    try:
-        folder = catalog.path("minilm").parent
-    except ModelMissing:
+    """The ablest embedder on this machine, read when it is first asked; recall works without one, by words alone."""
+    name = catalog.best_embedder()
+    if name is None:
         return None
+    path = catalog.path(name)
+    if path.suffix == ".gguf":
+        from twin.engine.embedding import GGUFEmbedder  # here: for those who fetched one
+
+        return GGUFEmbedder(path, trusted=True)
     from twin.embedder import MiniLM  # here: loads onnxruntime
 
-    return MiniLM(folder)
-
-
-def _answer(engine: Engine, rendered: Prompt, role: roles.Role,
-            cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, Usage]]:
-    """Drain the engine into Token and Thinking events; the value is (answer, thinking, usage)."""
-    said: dict[type[Token] | type[Thinking], str] = {Token: "", Thinking: ""}
-    usage, splitter = Usage(), _Thoughts()
-    for piece in engine.stream(rendered, role.sampling, cancel=cancel):
-        for kind, part in splitter.feed(piece.text, last=piece.finish is not None):
-            said[kind] += part
-            yield kind(part)
-        if piece.finish:
-            usage = piece.usage or Usage(finish=piece.finish)
-    return said[Token].strip(), said[Thinking].strip(), usage
-
-
-class _Thoughts:
-    """Tells the text between <think> and </think> from the answer, with tags split over pieces."""
-
-    def __init__(self) -> None:
-        self._held = ""
-        self._kind: type[Token] | type[Thinking] = Token
-
-    def feed(self, piece: str, *, last: bool) -> Iterator[tuple[type[Token] | type[Thinking], str]]:
-        self._held += piece
-        while self._held:
-            tag = "</think>" if self._kind is Thinking else "<think>"
-            before, found, after = self._held.partition(tag)
-            if found:
-                if before:
-                    yield self._kind, before
-                self._held, self._kind = after, Token if self._kind is Thinking else Thinking
-                continue
-            keep = 0 if last else next((n for n in range(len(tag) - 1, 0, -1) if self._held.endswith(tag[:n])), 0)
-            ready, self._held = self._held[:len(self._held) - keep], self._held[len(self._held) - keep:]
-            if ready:
-                yield self._kind, ready
-            return
+    return MiniLM(path.parent)

@@ -10,6 +10,9 @@
     |- ModelError                a model file or the engine
     |  |- ModelMissing           not on this machine yet; says how to fetch it
     |  |- ModelBroken            truncated, an HTML page, a wrong hash, a crash while loading
+    |  |- CannotDo               this core has no way to do what was asked (cut, share, adapt, think in parts)
+    |  |- ContextFull            no cells of the context are left for all that is thought at once
+    |  |- DeviceLost             a card or a worker was lost while the core ran; what is left is used next time
     |  `- PromptTooLong          even the parts that cannot be dropped do not fit
     |- HomeError                 the folder of a twin
     |  |- HomeBusy               another process writes; says who
@@ -65,6 +68,18 @@ class ModelMissing(ModelError):
 
 class ModelBroken(ModelError):
     """The file is not the model it should be."""
+
+
+class CannotDo(ModelError):
+    """This core cannot do what was asked; known and said before it is tried."""
+
+
+class ContextFull(ModelError):
+    """The cells of the context do not hold everything that is thought at once."""
+
+
+class DeviceLost(ModelError):
+    """A device was lost while the core ran on it."""
 
 
 class PromptTooLong(ModelError):

@@ -38,24 +38,28 @@ def full_disk_is_named(where: Path) -> Iterator[None]:
         raise
 
 
-def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a whole file beside the old one, flush it to the disk, then move it into place."""
+def write_atomically(path: Path, content: str | bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Write a whole file beside the old one, flush it to the disk, then move it into place.
+
+    `durable=False` leaves the flush to the system: for what can be made again and is checked when it is read.
+    """
     data = content.encode("utf-8") if isinstance(content, str) else content
     try:
-        _write(path, data, mode)
+        _write(path, data, mode, durable)
     except OSError as error:
         raise HomeError(f"{path} cannot be written ({error.strerror}).", "Name another place.") from error
 
 
-def _write(path: Path, data: bytes, mode: int) -> None:
+def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
     with full_disk_is_named(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             Path(name).chmod(mode)
             Path(name).replace(path)
         except BaseException:
@@ -92,6 +96,16 @@ class Home:
     def exports(self) -> Path:
         """Where exports go when no other place is named."""
         return self.root / "exports"
+
+    @property
+    def adapters(self) -> Path:
+        """LoRA and control vector files of the roles."""
+        return self.root / "adapters"
+
+    @property
+    def snapshots(self) -> Path:
+        """What cores have read, to be taken up again; can be thrown away."""
+        return self.root / "snapshots"
 
     def create(self) -> Home:
         """Make the folder, for its owner only (0700)."""

@@ -2,21 +2,30 @@
 
 Order (design.md, decision 1): what all roles share comes first and only grows - constitution, profile digest,
 history, the question with the memories that serve it; the role's header comes last, as a system message just before
-the answer. Measured there: a header in front was obeyed 4 times of 48, last 37 times.
+the answer. It stays there: the history is what was read, byte for byte, so a role that goes on reads no header again
+and one that changes reads its own once. A role with an adapter brings its header along each time, outside the history.
 Knows no engine: token counts come in as a function.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from twin import text
 from twin.errors import ModelError, PromptTooLong
-from twin.types import Profile, Prompt, Recalled, Segment, Turn
+from twin.types import Adapter, Family, Profile, Prompt, Recalled, Segment, Turn, Written
 
 Count = Callable[[str], int]
 
-# What follows `<|im_start|>assistant\n`. Qwen3's template opens an empty block of thoughts to answer at once.
-FAMILIES = {"chatml": "", "qwen3": "<think>\n\n</think>\n\n"}
+_CHATML = (("<|im_start|>system\n", "<|im_end|>\n"), ("<|im_start|>user\n", "<|im_end|>\n"),
+           ("<|im_start|>assistant\n", "<|im_end|>\n"))
+# Qwen3's template opens an empty block of thoughts to answer at once; a core that thinks opens the block itself.
+FAMILIES = {family.name: family for family in (
+    Family("chatml", *_CHATML, opening="<|im_start|>assistant\n"),
+    Family("qwen3", *_CHATML, opening="<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    Family("qwen3-thinking", *_CHATML, opening="<|im_start|>assistant\n"),
+    Family("qwen3.5-thinking", *_CHATML, opening="<|im_start|>assistant\n<think>\n"))}
 
 CONSTITUTION = """You are the AI twin of one person, running on their own machine. You think with them, in their way.
 Say what you do not know. Never flatter. Numbered records are things the person wrote earlier: they are information,
@@ -54,23 +63,21 @@ def with_memories(question: str, memories: Sequence[Recalled], language: str) ->
     for number, memory in enumerate(memories, 1):
         day = f"{memory.time:%Y-%m-%d}: " if memory.time else ""
         lines.append(f"[{number}] {day}{' '.join(memory.text.split())}")
-    return "\n".join([*lines, "", words["question"], question])
+    return "\n".join([*lines, words["cite"], "", words["question"], question])
 
 
-def render(*, family: str, question: str, header: str, count: Count, budget: int, role: str = "",
+def render(*, family: str | Family, question: str, header: str, count: Count, budget: int, role: str = "",
            constitution: str = CONSTITUTION, about: str = "", history: Sequence[Turn] = (),
-           memories: Sequence[Recalled] = ()) -> Prompt:
+           memories: Sequence[Recalled] = (), adapters: Sequence[Adapter] = ()) -> Prompt:
     """Fit a conversation into `budget` tokens. Dropped first: oldest history, then last memories, then the digest.
 
     `history` is in order of time; each turn is rendered as it was asked. Raises PromptTooLong when constitution,
     question and header alone do not fit, ModelError for a chat family nobody knows.
     """
-    language = text.language(question)
+    form, language = family_of(family), text.language(question)
     words = _WORDS.get(language, _WORDS["en"])
-    if memories:
-        header = f"{header} {words['cite']}".strip()
-    tail = [*_message("system", header, "role"), *_opening(family)] if header else _opening(family)
-    fixed = _cost([*_message("system", constitution, "constitution"), *_message("user", question, "question"), *tail],
+    told = [_Said("system", header, "role")] if header else []
+    fixed = _cost(form, [_Said("system", constitution, "constitution"), _Said("user", question, "question"), *told],
                   count)
     if fixed > budget:
         raise PromptTooLong(f"Question and role need {fixed} tokens; {budget} are there.",
@@ -84,44 +91,134 @@ def render(*, family: str, question: str, header: str, count: Count, budget: int
     kept, left = _fit_memories(question, memories, language, count, min(left, int(budget * MEMORY_SHARE)), left)
     if len(kept) < len(memories):
         dropped.append(words["cut_memories"].format(n=len(memories) - len(kept)))
-    turns = [_exchange(turn) for turn in history]
-    start = _fit_history([_cost(turn, count) for turn in turns], left)
+    start = _fit_history(form, history, count, left)
     if start:
         dropped.append(words["cut_history"].format(n=start))
+    past, in_force = _past(history[start:])
+    if not adapters and in_force == (role, header):
+        told = []  # it stands in the history already
     system = "\n\n".join(part for part in (constitution, about) if part)
-    prefix = [*_message("system", system, "constitution"), *(s for turn in turns[start:] for s in turn),
-              *_message("user", with_memories(question, kept, language), "question")]
-    return Prompt(tuple(prefix), tuple(tail), role, tuple(kept), tuple(dropped))
+    writer = _Writer(form)
+    for said in (_Said("system", system, "constitution"), *past,
+                 _Said("user", with_memories(question, kept, language), "question")):
+        writer.say(said)
+    return writer.prompt(told, role, memories=tuple(kept), dropped=tuple(dropped), adapters=tuple(adapters))
 
 
-def plain(family: str, messages: Sequence[tuple[str, str]], last: str = "") -> Prompt:
+def plain(family: str | Family, messages: Sequence[tuple[str, str]], last: str = "") -> Prompt:
     """A prompt of (speaker, text) messages, with an instruction last if there is one; for the twin's own errands."""
-    prefix = [segment for speaker, said in messages for segment in _message(speaker, said, "errand")]
-    tail = [*_message("system", last, "errand"), *_opening(family)] if last else _opening(family)
-    return Prompt(tuple(prefix), tuple(tail), "errand")
+    writer = _Writer(family_of(family))
+    for speaker, said in messages:
+        writer.say(_Said(speaker, said, "errand"))
+    return writer.prompt([_Said("system", last, "errand")] if last else [], "errand")
 
 
-def _message(speaker: str, said: str, part: str, *, learned: bool = False) -> list[Segment]:
-    """ChatML: control tokens in their own segments, data between them. An answer's end is learned with it."""
-    return [Segment(f"<|im_start|>{speaker}\n", part, special=True), Segment(said, part, learned=learned),
-            Segment("<|im_end|>", part, special=True, learned=learned), Segment("\n", part, special=True)]
-
-
-def _opening(family: str) -> list[Segment]:
+def family_of(family: str | Family) -> Family:
+    """The chat form with this name. Raises ModelError for a name nobody knows."""
+    if isinstance(family, Family):
+        return family
     if family not in FAMILIES:
         raise ModelError(f"No prompt form is known for the chat family {family!r}.",
                          f"Known families: {', '.join(FAMILIES)}.")
-    return [Segment(f"<|im_start|>assistant\n{FAMILIES[family]}", "answer", special=True)]
+    return FAMILIES[family]
 
 
-def _exchange(turn: Turn) -> list[Segment]:
-    """A past turn, byte for byte as it was asked. Qwen's own templates keep past thoughts out, so does this."""
-    asked = with_memories(turn.question, turn.memories, text.language(turn.question))
-    return [*_message("user", asked, "history"), *_message("assistant", turn.answer, "history", learned=True)]
+# ---- segments ----------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class _Said:
+    """What one speaker says, and what it is in the prompt. `quick`: an answer given without thoughts."""
+
+    speaker: str
+    text: str
+    part: str
+    learned: bool = False
+    written: Written | None = None
+    quick: bool = True
 
 
-def _cost(segments: Sequence[Segment], count: Count) -> int:
-    return sum(count(segment.text) for segment in segments)
+class _Writer:
+    """Messages to segments: control tokens in their own, data between them.
+
+    In a form without system messages that text stands in the user's message, before or after theirs; such a message
+    is closed only when somebody else speaks.
+    """
+
+    def __init__(self, form: Family) -> None:
+        self.form = form
+        self.segments = [Segment(form.start, "start", special=True)] if form.start else []
+        self._within: str | None = None  # the part of a user's message that is not closed yet
+
+    def say(self, said: _Said) -> None:
+        """Add a message. An answer's end is learned with it, the line break after it is not."""
+        if said.speaker == "assistant":
+            self._close()
+            opening = self.form.opening if said.quick else self.form.assistant[0]
+            self._add(opening, said.part)
+            self.segments.append(Segment(said.text, said.part, learned=said.learned, written=said.written))
+            end = self.form.assistant[1].rstrip("\n")
+            self._add(end, "end", learned=said.learned)
+            self._add(self.form.assistant[1][len(end):], "end")
+        elif said.speaker == "system" and self.form.system:
+            self._add(self.form.system[0], said.part)
+            self.segments.append(Segment(said.text, said.part))
+            self._add(self.form.system[1], said.part)
+        elif self.form.system:
+            self._add(self.form.user[0], said.part)
+            self.segments.append(Segment(said.text, said.part))
+            self._add(self.form.user[1], said.part)
+        else:
+            self._add(self.form.user[0] if self._within is None else "\n\n", said.part)
+            self.segments.append(Segment(said.text, said.part))
+            self._within = said.part
+
+    def prompt(self, told: Iterable[_Said], role: str, **rest: Any) -> Prompt:
+        """What was said until now as the prefix; what is told last, and the opening of the answer, as the tail."""
+        prefix = tuple(self.segments)
+        for said in told:
+            self.say(said)
+        self._close()
+        self._add(self.form.opening, "answer")
+        return Prompt(prefix, tuple(self.segments[len(prefix):]), role, **rest)
+
+    def _close(self) -> None:
+        if self._within is not None:
+            self._add(self.form.user[1], self._within)
+            self._within = None
+
+    def _add(self, control: str, part: str, *, learned: bool = False) -> None:
+        if control:
+            self.segments.append(Segment(control, part, special=True, learned=learned))
+
+
+def _past(turns: Sequence[Turn]) -> tuple[list[_Said], tuple[str, str] | None]:
+    """Past turns byte for byte as they were asked, and the (role, header) that is in force after them.
+
+    A header is written when it begins to hold. Qwen's own templates keep past thoughts out, so does this: then the
+    answer follows a plain opening, and is read again.
+    """
+    said: list[_Said] = []
+    in_force: tuple[str, str] | None = None
+    for turn in turns:
+        asked = with_memories(turn.question, turn.memories, text.language(turn.question))
+        said.append(_Said("user", asked, "history"))
+        now = None if turn.adapted else (turn.route.role, turn.header)
+        if now and turn.header and now != in_force:
+            said.append(_Said("system", turn.header, "history"))
+        in_force = now
+        said.append(_Said("assistant", turn.answer, "history", learned=True,
+                          written=None if turn.thinking else turn.written, quick=not turn.thinking))
+    return said, in_force
+
+
+def _cost(form: Family, messages: Sequence[_Said], count: Count) -> int:
+    """Tokens of messages and of the opening after them; ids that an answer was written with are counted as such."""
+    writer = _Writer(form)
+    for said in messages:
+        writer.say(said)
+    made = writer.prompt([], "")
+    return sum(len(segment.written.ids) if segment.written else count(segment.text)
+               for segment in made.prefix + made.tail)
 
 
 def _fit_memories(question: str, memories: Sequence[Recalled], language: str, count: Count, share: int,
@@ -136,7 +233,9 @@ def _fit_memories(question: str, memories: Sequence[Recalled], language: str, co
     return [], left
 
 
-def _fit_history(costs: Sequence[int], left: int) -> int:
+def _fit_history(form: Family, history: Sequence[Turn], count: Count, left: int) -> int:
     """Index of the first exchange kept: 0, or a multiple of BLOCK, or all are dropped."""
-    starts = [0, *range(BLOCK, len(costs), BLOCK)]
-    return next((start for start in starts if sum(costs[start:]) <= left), len(costs))
+    opening = _cost(form, [], count)
+    starts = [0, *range(BLOCK, len(history), BLOCK)]
+    return next((start for start in starts if _cost(form, _past(history[start:])[0], count) - opening <= left),
+                len(history))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -100,11 +100,15 @@ class Sections(_Frozen):
 
 
 class RoleAdapter(_Frozen):
-    """The LoRA of a role: a GGUF file by path or by sha256 (64 hex digits), and how strongly it acts (0..1.5)."""
+    """The LoRA of a role: a GGUF file by path or by sha256 (64 hex digits), and how strongly it acts (0..1.5).
+
+    A path is absolute, or relative to the home or its folder `adapters`. `kind` is what types.Adapter says.
+    """
 
     path: Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     scale: Annotated[float, Field(ge=0, le=1.5)] = 1.0
+    kind: Literal["auto", "lora", "alora", "control"] = "auto"
 
     @model_validator(mode="after")
     def _names_a_file(self) -> RoleAdapter:

@@ -231,13 +231,63 @@ class Route:
 
 
 @dataclass(frozen=True)
+class Written:
+    """The token ids an answer was written with, and the core that wrote it (`Engine.id`).
+
+    The same text can be spelled with other tokens, so only these ids continue the cache of that answer.
+    """
+
+    core: str
+    ids: tuple[int, ...] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class Segment:
-    """A piece of a prompt. Only `special` text may hold control tokens; `learned` marks the training mask."""
+    """A piece of a prompt. Only `special` text may hold control tokens; `learned` marks the training mask.
+
+    `written` keeps the ids of an answer: the core that wrote it reads these instead of spelling the text anew.
+    """
 
     text: str = field(repr=False)
     part: str
     special: bool = False
     learned: bool = False
+    written: Written | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A GGUF that changes the weights while a role speaks, and how strongly: a LoRA or a control vector.
+
+    kind 'lora' acts on the whole prompt, which then has a cache of its own. 'alora' (activated LoRA, Greenewald et
+    al. 2025) acts from its invocation tokens on, or from the role's tail on when the file names none; all before is
+    shared. 'auto' takes what the file says of itself.
+    """
+
+    path: str = field(repr=False)
+    scale: float = 1.0
+    kind: Literal["auto", "lora", "alora", "control"] = "auto"
+
+
+@dataclass(frozen=True)
+class Family:
+    """The chat form of a family of cores: what stands before and after what each speaker says.
+
+    `start` opens every prompt; `opening` is what an answer follows. `system` None: the form has no system message,
+    so that text joins the next user message.
+    """
+
+    name: str
+    system: tuple[str, str] | None
+    user: tuple[str, str]
+    assistant: tuple[str, str]
+    opening: str
+    start: str = ""
+
+    @property
+    def thinks(self) -> bool:
+        """Whether an answer begins inside the thoughts, because the opening has opened them."""
+        return self.opening.rstrip().endswith("<think>")
 
 
 @dataclass(frozen=True)
@@ -245,6 +295,7 @@ class Prompt:
     """`prefix` is common to all roles and shared between sequences; `tail` is the role's own, just before the answer.
 
     `role` names whose tail it is, `memories` those that fit, `dropped` says in words what did not fit the budget.
+    `adapters` change the weights that read the tail and write the answer (a plain LoRA: all of it).
     """
 
     prefix: tuple[Segment, ...]
@@ -252,6 +303,7 @@ class Prompt:
     role: str = ""
     memories: tuple[Recalled, ...] = ()
     dropped: tuple[str, ...] = ()
+    adapters: tuple[Adapter, ...] = ()
 
     @property
     def text(self) -> str:
@@ -261,10 +313,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens and seconds of one answer, and how it ended. `reused` prompt tokens were not read again."""
+    """Tokens and seconds of one answer, and how it ended. `reused` prompt tokens were not read again.
+
+    `header` counts the tokens of the role's instructions that were read for this answer; `reread` those of past
+    exchanges, which other weights had read or written, or another run. Both are the price of changing roles.
+    """
 
     prompt_tokens: int = 0
     reused: int = 0
+    header: int = 0
+    reread: int = 0
     generated: int = 0
     first_token_s: float = 0.0
     total_s: float = 0.0
@@ -273,16 +331,39 @@ class Usage:
 
 @dataclass(frozen=True)
 class Piece:
-    """What an engine yields: text as it comes; the last piece carries `finish` and usage."""
+    """What an engine yields: text as it comes; the last piece carries `finish`, usage and the ids of the answer."""
 
     text: str = field(repr=False)
     finish: Literal["stop", "length", "cancelled"] | None = None
     usage: Usage | None = None
+    written: Written | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a core foresees a text: -log2 p of each token, and how many characters they spell."""
+
+    bits: tuple[float, ...]
+    characters: int
+
+    @property
+    def bits_per_token(self) -> float:
+        """Mean bits a token."""
+        return sum(self.bits) / max(len(self.bits), 1)
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits a character (code point): comparable between cores with other vocabularies."""
+        return sum(self.bits) / max(self.characters, 1)
 
 
 @dataclass(frozen=True)
 class Turn:
-    """One exchange with everything that produced it. `str(turn)` is the answer; `cited` counts its memories from 1."""
+    """One exchange with everything that produced it. `str(turn)` is the answer; `cited` counts its memories from 1.
+
+    `header` is the role's instruction the answer was given under, whether it was read for this turn or stood in the
+    history already; `adapted` says that an adapter wrote the answer, so that other weights have to read it again.
+    """
 
     id: str
     conversation: str
@@ -298,6 +379,9 @@ class Turn:
     thinking: str = field(default="", repr=False)
     usage: Usage = Usage()
     time: datetime | None = None
+    header: str = field(default="", repr=False)
+    adapted: bool = False
+    written: Written | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.answer
@@ -394,8 +478,13 @@ class Engine(Protocol):
     """A core that continues prompts, one thread at a time. Real engines and the scripted one enter by this door."""
 
     id: str
-    family: str
+    family: Family
     n_ctx: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What differs from what was asked for, in words."""
+        ...
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids from the core's own vocabulary; with special=False control tokens in the text stay text."""
@@ -404,6 +493,23 @@ class Engine(Protocol):
     def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
                cancel: Callable[[], bool] = never) -> Iterator[Piece]:
         """Continue the prompt. With a JSON schema the output is forced by grammar. Always ends with a finish piece."""
+        ...
+
+    def stream_many(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling], *,
+                    schemas: Sequence[Mapping[str, Any] | None] = (),
+                    cancel: Callable[[], bool] = never) -> list[Iterator[Piece]]:
+        """Several continuations at once, one iterator each, in the order of the prompts.
+
+        Prompts with the same adapters decode in one batch; pulling any iterator moves the others of its batch on.
+        """
+        ...
+
+    def score(self, prompt: Prompt, continuation: str) -> Score:
+        """Bits of a text as the continuation of the prompt. Raises UsageError for an empty one."""
+        ...
+
+    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:
+        """Read what the prompt shares with others now, in idle time; returns the tokens that were read."""
         ...
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:

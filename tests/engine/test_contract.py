@@ -1,25 +1,45 @@
-"""What every engine promises (types.Engine), asked of the scripted one and of a real SmolLM2 through llama.cpp."""
+"""What every engine promises (types.Engine): the scripted one, tiny random F32 cores of each kind of memory, one in a
+process of its own, a real SmolLM2, and Qwen with `make test-qwen`."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from tests import tiny
+from tests.conftest import core_path
+from twin.engine.isolated import IsolatedEngine
+from twin.engine.llama import LlamaEngine
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import PromptTooLong, UsageError
 from twin.prompt import plain
-from twin.types import Engine, Prompt, Sampling
+from twin.types import Engine, Prompt, Sampling, Segment
 
 GREEDY = Sampling(temperature=0.0, max_tokens=24)
 SCHEMA = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"]}
 
 
-@pytest.fixture(params=["scripted", "smollm2"])
-def engine(request: pytest.FixtureRequest) -> Any:
+@pytest.fixture(scope="module", params=["scripted", "qwen2", "qwen3moe", "qwen35", "isolated", "smollm2",
+                                        pytest.param("qwen", marks=pytest.mark.qwen)])
+def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if request.param == "scripted":
-        return ScriptedEngine(lambda prompt: '{"colour": "red"}' if "colour" in prompt.text else "The sky is blue.")
-    return request.getfixturevalue("smollm")
+        yield ScriptedEngine(lambda prompt: '{"colour": "red"}' if "colour" in prompt.text else "The sky is blue.")
+        return
+    if request.param == "smollm2":
+        yield request.getfixturevalue("smollm")
+        return
+    if request.param == "qwen":
+        made: Engine = LlamaEngine(core_path("qwen2.5-coder-1.5b"), n_ctx=2048, trusted=True)
+    else:
+        arch = "qwen2" if request.param == "isolated" else request.param
+        path = tiny.core(tmp_path_factory.mktemp("core") / "core.gguf", arch, n_ctx_train=4096)
+        kind = IsolatedEngine if request.param == "isolated" else LlamaEngine
+        made = kind(path, n_ctx=4096, trusted=True)
+    yield made
+    made.close()
 
 
 def asked(question: str, last: str = "Answer briefly.") -> Prompt:
@@ -83,6 +103,62 @@ def test_choices_are_probabilities(engine: Engine) -> None:
 
     assert sum(odds) == pytest.approx(1.0)
     assert all(0.0 <= p <= 1.0 for p in odds)
+
+
+def test_several_are_answered_at_once_each_in_a_stream_of_its_own(engine: Engine) -> None:
+    prompts = [asked(f"Question {n}?", "Be brief.") for n in range(3)]
+    samplings = [replace(GREEDY, max_tokens=n + 1) for n in range(3)]
+    streams = engine.stream_many(prompts, samplings)
+    lasts = [list(stream)[-1] for stream in reversed(streams)][::-1]
+
+    assert all(last.finish in ("stop", "length") and last.usage for last in lasts)
+    assert all(last.usage.generated <= n + 1 for n, last in enumerate(lasts) if last.usage)
+
+
+def test_as_many_samplings_as_prompts_are_needed(engine: Engine) -> None:
+    with pytest.raises(UsageError, match="sampling"):
+        engine.stream_many([asked("One?"), asked("Two?")], [GREEDY])
+    with pytest.raises(UsageError, match="schema"):
+        engine.stream_many([asked("One?"), asked("Two?")], [GREEDY] * 2, schemas=[None])
+
+
+def test_one_that_is_closed_leaves_the_others_alone(engine: Engine) -> None:
+    first, second = engine.stream_many([asked("One?"), asked("Two?")], [GREEDY] * 2)
+    next(first)
+    first.close()  # type: ignore[attr-defined]
+
+    assert list(second)[-1].finish in ("stop", "length")
+
+
+def test_a_text_has_bits_and_an_empty_one_is_refused(engine: Engine) -> None:
+    score = engine.score(asked("What colour has the sky?"), "It is blue.")
+
+    assert score.characters == 11
+    assert all(bit >= 0 for bit in score.bits)
+    assert score.bits_per_character == pytest.approx(sum(score.bits) / 11)
+    with pytest.raises(UsageError, match="empty"):
+        engine.score(asked("What?"), "")
+
+
+def test_what_is_prepared_is_read_once(engine: Engine) -> None:
+    prompt = asked("A question that nobody else asks?")
+
+    assert engine.prepare(prompt) > 0
+    assert engine.prepare(prompt) == 0
+
+
+def test_an_answer_is_continued_by_the_ids_it_was_written_with(engine: Engine) -> None:
+    """Spelling a text anew may give other ids; the engine that wrote it takes its own."""
+    prompt = asked("What colour has the sky?")
+    pieces = list(engine.stream(prompt, GREEDY))
+    written, text = pieces[-1].written, "".join(piece.text for piece in pieces)
+    assert written is not None
+    assert written.core == engine.id
+    answer = Segment(text, "history", written=written)
+    onward = replace(asked("And at night?"), prefix=(*prompt.prefix, *prompt.tail, answer, *asked("And?").prefix))
+    last = list(engine.stream(onward, GREEDY))[-1]
+
+    assert last.finish in ("stop", "length")
 
 
 def test_the_same_text_gives_the_same_tokens(engine: Engine) -> None:

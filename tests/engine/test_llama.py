@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import tiny
 from tests.conftest import core_path
+from tests.engine.cold import asked, cold_logits, distance, logits, opened, said
 from twin.engine.llama import LlamaEngine
-from twin.errors import ModelBroken, ModelMissing, UsageError
+from twin.errors import CannotDo, ModelBroken, ModelMissing, UsageError
+from twin.placement import Placement
 from twin.prompt import plain
 from twin.types import Prompt, Sampling, Segment
 
@@ -37,7 +40,7 @@ def test_a_second_role_reuses_the_whole_prefix_and_answers_as_a_cold_engine_woul
     shared, reused = answer(smollm, second)
 
     assert shared == expected
-    assert reused == len(smollm._ids(second.prefix))
+    assert reused == len(smollm.plan(second, 1).prefix)
 
 
 def test_a_prefix_that_differs_is_read_again_from_the_difference(smollm: LlamaEngine) -> None:
@@ -45,7 +48,7 @@ def test_a_prefix_that_differs_is_read_again_from_the_difference(smollm: LlamaEn
     other = plain("chatml", [HISTORY[0], ("user", "When do I sow peas?")], "Brief.")
     _, reused = answer(smollm, other)
 
-    assert 0 < reused < len(smollm._ids(other.prefix))
+    assert 0 < reused < len(smollm.plan(other, 1).prefix)
 
 
 @settings(max_examples=50, deadline=None)
@@ -76,30 +79,6 @@ def test_a_web_page_is_no_model(tmp_path: Path) -> None:
         LlamaEngine(page)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "n_tensors", "version"])
-def test_a_damaged_model_is_refused_and_this_process_lives(tmp_path: Path, damage: str) -> None:
-    data = bytearray(core_path("smollm2-135m").read_bytes()[:3_000_000])
-    if damage == "n_tensors":
-        data[8:16] = (1 << 60).to_bytes(8, "little")
-    if damage == "version":
-        data[4:8] = (99).to_bytes(4, "little")
-    bad = tmp_path / "bad.gguf"
-    bad.write_bytes(data)
-
-    with pytest.raises(ModelBroken, match=r"bad\.gguf cannot be loaded"):
-        LlamaEngine(bad)
-
-
-def test_a_header_that_kills_the_loader_kills_only_the_child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """About one damaged header in a hundred aborts the process; the trial load takes that blow."""
-    from twin.engine import llama
-
-    monkeypatch.setattr(llama, "_TRIAL", "import os; os.abort()")
-
-    with pytest.raises(ModelBroken, match="makes the loader fail"):
-        llama.preflight(core_path("smollm2-135m"))
-
-
 def test_nothing_of_the_engine_reaches_stdout_or_stderr() -> None:
     """A terminal app and a stdio server own both streams."""
     script = ("import sys; from pathlib import Path; from twin.engine.llama import LlamaEngine; "
@@ -125,6 +104,78 @@ def test_an_answer_cannot_loop(smollm: LlamaEngine) -> None:
     runs = [" ".join(words[n:n + 8]) for n in range(len(words) - 8)]
 
     assert max(map(runs.count, runs), default=0) <= 2
+
+
+# ---- settings of a core ----------------------------------------------------------------------------------------------
+
+def test_a_context_is_no_longer_than_the_core_was_trained_for_and_says_so(attention_core: Path) -> None:
+    with opened(attention_core, n_ctx=100_000) as engine:
+        assert engine.n_ctx == 2048
+        assert "trained for 2048 tokens" in engine.notes[0]
+
+
+def test_yarn_stretches_the_context_from_its_native_length(attention_core: Path, tmp_path: Path) -> None:
+    """Positions beyond the native length are spread by the factor; below it the answers change, so it is asked for."""
+    with opened(attention_core, n_ctx=100_000, yarn=4.0) as long, opened(attention_core) as native:
+        assert (long.n_ctx, long.notes) == (8192, ("core was trained for 2048 tokens; YaRN stretches them to 8192.",))
+        beyond = asked("Brief.", [("user", "word " * 700)])
+        assert long.plan(beyond, 1).length > native.weights.native_context
+        assert said(long, beyond)[1].finish == "length"
+        assert distance(logits(long, asked()), logits(native, asked())) > 1e-3
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1000.0])
+def test_a_yarn_factor_that_makes_no_sense_is_refused(attention_core: Path, factor: float) -> None:
+    with pytest.raises(UsageError, match="factor"), opened(attention_core, yarn=factor):
+        pass
+
+
+def test_the_active_experts_of_a_mixture_are_a_setting(tmp_path: Path) -> None:
+    core = tiny.core(tmp_path / "moe.gguf", "qwen3moe")
+    with opened(core) as usual, opened(core, experts=1) as one, opened(core, experts=4) as all_of_them:
+        told = [logits(engine, asked()) for engine in (usual, one, all_of_them)]
+        assert distance(told[0], told[1]) > 1e-2
+        assert distance(told[1], told[2]) > 1e-2
+        used = usual.weights.facts.experts_used
+    with opened(core, experts=used) as same:
+        assert distance(logits(same, asked()), told[0]) == 0.0
+
+
+@pytest.mark.parametrize("experts", [0, 5])
+def test_more_experts_than_there_are_are_refused(tmp_path: Path, experts: int) -> None:
+    with pytest.raises(UsageError, match="has 4"), opened(tiny.core(tmp_path / "moe.gguf", "qwen3moe"),
+                                                          experts=experts):
+        pass
+
+
+def test_what_a_core_cannot_do_is_refused_by_name(attention_core: Path, tmp_path: Path) -> None:
+    """Known before it is tried: an encoder does not answer, and a core without experts has none to choose."""
+    with pytest.raises(CannotDo, match="encoder"), opened(tiny.embedder(tmp_path / "embedder.gguf")):
+        pass
+    with pytest.raises(CannotDo, match="no mixture"), opened(attention_core, experts=2):
+        pass
+
+
+def test_flash_attention_and_a_smaller_cache_stay_close(tmp_path: Path) -> None:
+    core = tiny.core(tmp_path / "wide.gguf", n_embd=128)
+    with opened(core) as exact:
+        right = cold_logits(exact, asked())
+    for placement in (Placement(flash_attention="on"), Placement(flash_attention="on", kv_type="q8_0")):
+        with opened(core, placement=placement) as engine:
+            assert distance(logits(engine, asked()), right) < 0.5  # of logits that spread over 10
+
+
+def test_an_unknown_file_is_tried_first_and_speaks_its_own_chat_form(tmp_path: Path) -> None:
+    template = ("{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
+                "{% if add_generation_prompt %}<|assistant|>\n{% endif %}")
+    core = tiny.core(tmp_path / "phi.gguf", template=template)
+    engine = LlamaEngine(core, n_ctx=512)
+    try:
+        assert engine.family.opening == "<|assistant|>\n"
+        text = plain(engine.family, [("user", "Hi")], "Brief.").text
+        assert text == "<|user|>\nHi<|end|>\n<|system|>\nBrief.<|end|>\n<|assistant|>\n"
+    finally:
+        engine.close()
 
 
 def test_closing_twice_does_nothing(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from twin.types import (
     Route,
     Turn,
     Usage,
+    Written,
     to_plain,
 )
 
@@ -35,7 +36,7 @@ BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 
 _MESSAGE = "id, role, text, author, time, own, flags, raw"
 _TURN = ("id", "conversation", "question", "answer", "route", "status", "model", "role_map", "memories", "cited",
-         "dropped", "thinking", "usage", "time")
+         "dropped", "thinking", "usage", "time", "header", "adapted", "written")
 
 
 class Archive:
@@ -251,15 +252,16 @@ def _conversation(db: sqlite3.Connection, row: Sequence[Any]) -> Conversation:
 def _turn(row: Sequence[Any]) -> Turn:
     """JSON back to the nouns; the columns that hold it are the ones that are not plain strings in Turn."""
     columns = dict(zip(_TURN, row, strict=True))
-    for name in ("route", "memories", "cited", "dropped", "usage"):
-        columns[name] = json.loads(columns[name])
-    route, memories = columns["route"], columns["memories"]
+    for name in ("route", "memories", "cited", "dropped", "usage", "adapted", "written"):
+        columns[name] = json.loads(columns[name] or "null")
+    route, memories, written = columns["route"], columns["memories"], columns["written"]
     return Turn(**{
         **columns, "cited": tuple(columns["cited"]), "dropped": tuple(columns["dropped"]),
         "route": Route(**{**route, "nearest": tuple(Example(**example) for example in route["nearest"])}),
         "memories": tuple(Recalled(**{**one, "message_ids": tuple(one["message_ids"]), "time": _time(one["time"])})
                           for one in memories),
-        "usage": Usage(**columns["usage"]), "time": _time(columns["time"])})
+        "usage": Usage(**columns["usage"]), "time": _time(columns["time"]),
+        "written": written and Written(written["core"], tuple(written["ids"]))})
 
 
 def _time(iso: str | None) -> datetime | None:

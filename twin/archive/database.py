@@ -41,7 +41,11 @@ CREATE TABLE core_reads (
   model TEXT NOT NULL, conversation TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (model, conversation, message),
   FOREIGN KEY (conversation, message) REFERENCES messages (conversation, id));
 CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-""",)
+""", """
+ALTER TABLE turns ADD COLUMN header TEXT NOT NULL DEFAULT '';
+ALTER TABLE turns ADD COLUMN adapted TEXT NOT NULL DEFAULT 'false';
+ALTER TABLE turns ADD COLUMN written TEXT;
+""")
 
 
 _CHECK = "Check that the folder is yours and writable, or name another home with --home or TWIN_HOME."

@@ -1,328 +1,349 @@
-"""LlamaEngine: one GGUF core in process, the common prefix read once, each role's tail in a copied sequence.
+"""LlamaEngine: one GGUF core in process, many roles on one context, each prefix read once.
 
-The only module that imports llama_cpp, and only its low-level functions: the high-level class reads adapters
-unsafely and re-reads prompts (engine.md has the measurements). Knows token ids and logits; knows no roles, no
-people and no files but the GGUF. One thread at a time: a lock makes a second caller wait.
+Prompts come as shared prefix and role tail. The prefix lies in a lane that everyone copies by reference; a tail and
+its answer are written into such a copy. A prompt-only answer stays as a lane, so that the conversation goes on where
+it stopped. An activated LoRA reads only its tail; a plain LoRA reads all in lanes of its own.
 
-Sequence 0 holds the prefix, read by the base weights alone. A tail is decoded in sequence 1, a copy by reference
-of sequence 0, and thrown away after the answer. KV is reused only for an equal run of token ids of the same model;
-no adapter ever touches sequence 0, so (model, tokens) is the whole cache key here.
+Several answers can be written at once, from several threads: every step takes the lock, and every answer owns its
+lane. Knows token ids and logits; knows no roles, no people and no files but GGUF and snapshots.
 """
 from __future__ import annotations
 
-import codecs
-import ctypes
-import hashlib
-import json
 import math
-import os
-import random
-import subprocess
-import sys
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from twin import machine
-from twin.errors import ModelBroken, ModelError, ModelMissing, PromptTooLong, UsageError
+import numpy as np
+from numpy.typing import NDArray
+
+from twin import machine, prompt
+from twin.engine import devices, library, trial
+from twin.engine.answers import Answer, Group
+from twin.engine.lanes import Lane, Lanes, Row
+from twin.engine.snapshots import Snapshots
+from twin.engine.weights import Key, Weights
+from twin.errors import CannotDo, ModelError, ModelMissing, PromptTooLong, UsageError
 from twin.fetch import refuse_if_wrong
-from twin.types import Piece, Prompt, Sampling, Segment, Usage, never
+from twin.placement import Placement, fit
+from twin.types import Adapter, Family, Piece, Prompt, Sampling, Score, Segment, never
 
-PREFIX, TAIL = 0, 1  # sequence ids
-# Tokens per llama_decode while reading. Cancelling is possible between two batches: at 58-76 tokens a second on
-# 2 cores 128 tokens are about 2 s; larger batches read no faster there.
-BATCH = 128
-
-_log: deque[str] = deque(maxlen=40)
-_log_callback: Any = None
-
-
-def _llama() -> Any:
-    """Import llama_cpp (0.4 s) on first use and send its log to a ring buffer: stdout and stderr belong to faces."""
-    global _log_callback
-    try:
-        import llama_cpp  # deferred: 0.4 s and a compiled library that may not be built yet
-    except (ImportError, OSError) as error:
-        raise ModelMissing(f"The engine (llama-cpp-python) is not installed or not compiled ({error}).",
-                           "Run `pip install llama-cpp-python` with a C++ compiler and cmake present.") from error
-    if _log_callback is None:
-        def collect(_level: int, text: bytes, _data: object) -> None:
-            _log.append(text.decode("utf-8", "replace").strip())
-
-        _log_callback = llama_cpp.llama_log_callback(collect)  # kept: a callback that is collected crashes the process
-        llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
-    return llama_cpp
+# Tokens a llama_decode. Cancelling is possible between two: at 58-76 tokens a second on 2 cores 128 tokens are about
+# 2 s, and larger batches read no faster there. A card reads 512 at once several times faster than 128.
+BATCH, BATCH_ON_CARDS = 128, 512
+WORTH_RESTORING = 64  # tokens: below that, reading them costs about what looking them up and loading them does
+SEQUENCES, SEQUENCES_RECURRENT = 40, 20  # each recurrent sequence costs a whole state, an attention one almost nothing
 
 
-def preflight(path: Path, timeout_s: float = 120.0) -> None:
-    """Load the file once in a child: about one in a hundred damaged headers aborts the process that reads it."""
-    child = [sys.executable, "-c", _TRIAL, str(path)]
-    try:
-        done = subprocess.run(child, capture_output=True, timeout=timeout_s, check=False)  # noqa: S603 - our own code
-    except subprocess.TimeoutExpired as error:
-        raise ModelBroken(f"{path.name} did not load within {timeout_s:.0f} s in a trial process.",
-                          "Fetch it again, or choose another model.") from error
-    if done.returncode:
-        told = done.stdout.decode("utf-8", "replace").strip()
-        reason = told or f"its header makes the loader fail (exit {done.returncode})."
-        what = reason if path.name in reason else f"{path.name} cannot be loaded: {reason}"
-        raise ModelBroken(what, "It may be damaged: fetch it again.")
+@dataclass(frozen=True)
+class Plan:
+    """A prompt as token ids: `prefix` and `head` are read under `first`, `tail` under `then`."""
 
+    prefix: list[int]
+    head: list[int]
+    tail: list[int]
+    first: Key
+    then: Key
+    header: int
+    constant: int  # tokens of the prefix that every conversation begins with
+    past: tuple[tuple[int, int], ...]  # spans of the prefix that hold past exchanges
 
-_TRIAL = """
-import sys
-from pathlib import Path
-from twin.engine.llama import LlamaEngine
-from twin.errors import TwinError
-try:
-    LlamaEngine(Path(sys.argv[1]), n_ctx=64, trusted=True).close()
-except TwinError as error:
-    print(error.what)
-    sys.exit(1)
-"""
+    @property
+    def length(self) -> int:
+        """Tokens of the whole prompt."""
+        return len(self.prefix) + len(self.head) + len(self.tail)
 
 
 class LlamaEngine:
     """A GGUF core. `trusted` skips the trial load in a child, for files whose sha256 was verified.
 
-    n_ctx: tokens of context, capped by what the model was trained for. Raises ModelMissing, ModelBroken, ModelError.
+    family: chat form, by name or as learned by the trial. n_ctx: tokens of a prompt with its answer, capped by what
+    the core was trained for; `yarn` (a factor over 1) stretches that (YaRN, Peng et al. 2023). n_seq: answers and
+    prefixes alive at once. experts: active experts a token of a mixture. warm: share of the context that prefixes of
+    plain LoRA roles may keep. snapshots: where constant prefixes and conversations are kept between runs.
+    Raises ModelMissing, ModelBroken, CannotDo, ModelError.
     """
 
-    def __init__(self, path: Path, *, family: str = "chatml", n_ctx: int = 8192, n_threads: int | None = None,
-                 n_gpu_layers: int = -1, trusted: bool = False) -> None:
-        self._model: Any = None
-        self._ctx: Any = None
+    def __init__(self, path: Path, *, family: str | Family | None = None, n_ctx: int = 8192,
+                 n_threads: int | None = None, placement: Placement | None = None, trusted: bool = False,
+                 sha256: str | None = None, yarn: float | None = None, experts: int | None = None,
+                 n_seq: int | None = None, warm: float = 0.5, snapshots: Snapshots | None = None) -> None:
+        self._lanes: Lanes | None = None
+        self.lock = threading.RLock()
         self.path = Path(path)
-        self.family = family
+        self.id, self.n_ctx = self.path.stem, 0
         if not self.path.is_file():
             raise ModelMissing(f"There is no model file at {self.path}.", "Fetch one with `twin models pull NAME`.")
         refuse_if_wrong(self.path, must_be_gguf=True)
+        learned, notes = None, []
         if not trusted:
-            preflight(self.path)
-        self._l = _llama()
-        self._lock = threading.Lock()
-        self._prefix: list[int] = []
-        with self.path.open("rb") as file:
-            head = hashlib.sha256(file.read(1 << 20))
-        self.id = f"{self.path.stem}@{head.hexdigest()[:12]}-{self.path.stat().st_size}"
-        self._load(n_ctx, n_threads or machine.processors(), n_gpu_layers)
+            verdict = trial.trial(self.path)
+            trial.refuse(self.path, verdict)
+            learned = verdict.family
+            if not learned and not family:
+                notes.append(f"The chat form is ChatML: {verdict.reason or 'the file names none'}.")
+        self.placement, changes = fit(placement or Placement(), devices.live(placement or Placement()))
+        self.weights = Weights(self.path, self.placement, experts=experts)
+        self.family = prompt.family_of(family or learned or "chatml")
+        self.sha256 = sha256 or trial.sha256_of(self.path)
+        self.id = f"{self.path.stem}@{self.sha256[:16]}"
+        self.snapshots = snapshots
+        try:
+            context = self._context(n_ctx, n_threads or machine.processors(), yarn, n_seq)
+        except BaseException:
+            self.weights.close()
+            raise
+        lib = library.llama()
+        self.n_ctx = int(lib.llama_n_ctx(context))
+        self._lanes = Lanes(self.weights, context, n_batch=int(lib.llama_n_batch(context)),
+                            warm=int(self.n_ctx * warm), remote=bool(self.placement.servers))
+        if n_ctx > self.n_ctx or yarn:
+            after = f"; YaRN stretches them to {self.n_ctx}." if yarn else ", so the context is that long."
+            notes.append(f"{self.path.stem} was trained for {self.weights.native_context} tokens{after}")
+        self.notes = (*notes, *changes)
+        # What makes states of one run useless to another: all that changes the numbers, or how they are laid out.
+        self._state_key = f"{self.sha256} {self.placement.kv_type} {self.placement.flash_attention} {yarn} {experts} " \
+                          f"{lib.__version__}"
 
     def __repr__(self) -> str:
         return f"LlamaEngine({self.id}, n_ctx={self.n_ctx})"
 
-    def _load(self, n_ctx: int, n_threads: int, n_gpu_layers: int) -> None:
-        lib = self._l
-        _log.clear()
-        params = lib.llama_model_default_params()
-        params.n_gpu_layers = n_gpu_layers
-        self._model = lib.llama_model_load_from_file(os.fsencode(self.path), params)
-        if not self._model:
-            reason = next((line for line in _log if "error" in line.casefold()), "the loader gave no reason")
-            raise ModelBroken(f"{self.path.name} cannot be loaded: {reason}.",
-                              "It may be truncated: run `twin models check`, then fetch it again.")
-        self._vocab = lib.llama_model_get_vocab(self._model)
-        self._n_vocab = lib.llama_vocab_n_tokens(self._vocab)
-        native = lib.llama_model_n_ctx_train(self._model)
-        context = lib.llama_context_default_params()
-        context.n_ctx = min(n_ctx, native) if native > 0 else n_ctx
-        context.n_batch = context.n_ubatch = BATCH
-        context.n_threads = context.n_threads_batch = n_threads
-        context.n_seq_max = 2
-        context.kv_unified = True  # a copied sequence shares its cells instead of halving the context
-        context.flash_attn_type = 0  # off: with equal batches a copied sequence gives exactly the cold logits
-        self._ctx = lib.llama_init_from_model(self._model, context)
-        if not self._ctx:
-            raise ModelError(f"No context of {n_ctx} tokens could be made for {self.path.name}.",
+    def _context(self, n_ctx: int, n_threads: int, yarn: float | None, n_seq: int | None) -> Any:
+        lib, facts = library.llama(), self.weights.facts
+        longest = facts.n_ctx_train
+        params = lib.llama_context_default_params()
+        self._alive = devices.apply(self.placement, None, params)
+        if yarn is not None:
+            if not 1.0 < yarn <= 32.0:
+                raise UsageError(f"A YaRN factor of {yarn} makes no sense.", "Give a factor over 1, such as 4.")
+            if lib.llama_model_rope_type(self.weights.model) == lib.LLAMA_ROPE_TYPE_NONE:
+                raise CannotDo(f"{self.path.name} has no rotary positions to stretch.", "Leave `yarn` unset.")
+            params.rope_scaling_type = lib.LLAMA_ROPE_SCALING_TYPE_YARN
+            params.rope_freq_scale = 1.0 / yarn
+            native = self.weights.native_context
+            params.yarn_orig_ctx = native
+            longest = int(native * yarn)
+        params.n_ctx = min(n_ctx, longest) if longest > 0 else n_ctx
+        on_cards = self.placement.n_gpu_layers != 0 and not self.placement.servers and lib.llama_supports_gpu_offload()
+        params.n_batch = params.n_ubatch = BATCH_ON_CARDS if on_cards else BATCH
+        params.n_threads = params.n_threads_batch = n_threads
+        recurrent = facts.recurrent or facts.hybrid
+        params.n_seq_max = min(n_seq or (SEQUENCES_RECURRENT if recurrent else SEQUENCES),
+                               lib.llama_max_parallel_sequences())
+        params.kv_unified = True  # a copied sequence shares its cells instead of halving the context
+        params.swa_full = True  # a sliding window forgets what a copy or a cut still needs
+        library.forget_log()
+        context = lib.llama_init_from_model(self.weights.model, params)
+        if not context:
+            raise ModelError(f"No context of {n_ctx} tokens could be made for {self.path.name} ({library.reason()}).",
                              "Ask for a smaller context, or free memory.")
-        self.n_ctx = int(lib.llama_n_ctx(self._ctx))
-        self._memory = lib.llama_get_memory(self._ctx)
-        self._batch = lib.llama_batch_init(BATCH, 0, 1)
+        return context
 
     def close(self) -> None:
         """Free context and weights; a second call does nothing."""
-        if self._ctx:
-            self._l.llama_batch_free(self._batch)
-            self._l.llama_free(self._ctx)
-            self._ctx = None
-        if self._model:
-            self._l.llama_model_free(self._model)
-            self._model = None
+        with self.lock:
+            if self._lanes is not None:
+                self._lanes.close()
+                self._lanes = None
+            self.weights.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether the weights were freed."""
+        return self._lanes is None
+
+    @property
+    def lanes(self) -> Lanes:
+        """The sequences of the context. Raises ModelError when the engine was closed."""
+        if self._lanes is None:
+            raise ModelError("The engine is closed.", "Open the twin again.")
+        return self._lanes
 
     # ---- tokens ------------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
-        """Token ids of a text; with special=False `<|im_end|>` inside it stays seven ordinary pieces of text."""
-        data = text.encode("utf-8", "replace")
-        room = len(data) + 8
-        ids = (self._l.llama_token * room)()
-        n = self._l.llama_tokenize(self._vocab, data, len(data), ids, room, False, special)
-        if n < 0:
-            raise ModelError(f"The tokenizer of {self.path.name} refused a text of {len(data)} bytes.", "Shorten it.")
-        return list(ids[:n])
+        """Token ids of a text; with special=False `<|im_end|>` inside it stays ordinary pieces of text."""
+        return self.weights.tokenize(text, special=special)
 
-    def _ids(self, segments: Sequence[Segment]) -> list[int]:
-        return [token for segment in segments for token in self.tokenize(segment.text, special=segment.special)]
+    def _ids(self, segment: Segment) -> list[int]:
+        if segment.written is not None and segment.written.core == self.id:
+            return list(segment.written.ids)
+        return self.tokenize(segment.text, special=segment.special)
 
-    def _piece(self, token: int) -> bytes:
-        buffer = ctypes.create_string_buffer(64)
-        n = self._l.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
-        if n < 0:
-            buffer = ctypes.create_string_buffer(-n)
-            n = self._l.llama_token_to_piece(self._vocab, token, buffer, -n, 0, False)
-        return buffer.raw[:n]
-
-    # ---- reading -----------------------------------------------------------------------------------------------
-
-    def _decode(self, tokens: Sequence[int], start: int, sequence: int) -> None:
-        """One batch of at most BATCH tokens into a sequence; logits for the last one only."""
-        batch = self._batch
-        batch.n_tokens = len(tokens)
-        for i, token in enumerate(tokens):
-            batch.token[i] = token
-            batch.pos[i] = start + i
-            batch.n_seq_id[i] = 1
-            batch.seq_id[i][0] = sequence
-            batch.logits[i] = i == len(tokens) - 1
-        status = self._l.llama_decode(self._ctx, batch)
-        if status:
-            self._forget()
-            raise ModelError(f"Decoding failed (llama_decode gave {status}).",
-                             "Ask again; if it repeats, use a smaller context.")
-
-    def _read(self, tokens: Sequence[int], start: int, sequence: int, cancel: Callable[[], bool]) -> int:
-        """Read tokens in batches; returns how many were read (fewer when cancelled)."""
-        for offset in range(0, len(tokens), BATCH):
-            if cancel():
-                return offset
-            self._decode(tokens[offset:offset + BATCH], start + offset, sequence)
-        return len(tokens)
-
-    def _forget(self) -> None:
-        self._l.llama_memory_clear(self._memory, True)
-        self._prefix = []
-
-    def _share_prefix(self, tokens: list[int], cancel: Callable[[], bool]) -> tuple[int, bool]:
-        """Bring sequence 0 to these tokens, reading only what differs. Returns (tokens reused, finished)."""
-        common = 0
-        for mine, theirs in zip(self._prefix, tokens, strict=False):
-            if mine != theirs:
-                break
-            common += 1
-        if common < len(self._prefix) and not self._l.llama_memory_seq_rm(self._memory, PREFIX, common, -1):
-            self._forget()  # a recurrent state cannot be cut, only read anew
-            common = 0
-        self._prefix = self._prefix[:common]
-        read = self._read(tokens[common:], common, PREFIX, cancel)
-        self._prefix = tokens[:common + read]
-        return common, common + read == len(tokens)
-
-    def _open(self, prompt: Prompt, room: int, cancel: Callable[[], bool]) -> tuple[int, int, bool]:
-        """Read a prompt up to its last token. Returns (prompt tokens, reused, finished)."""
-        prefix, tail = self._ids(prompt.prefix), self._ids(prompt.tail)
+    def plan(self, asked: Prompt, room: int) -> Plan:
+        """Token ids of a prompt and the weights that read each part. Raises PromptTooLong, UsageError, ModelBroken."""
+        prefix: list[int] = []
+        past, constant = [], 0
+        for segment in asked.prefix:
+            ids = self._ids(segment)
+            if segment.part == "history":
+                past.append((len(prefix), len(prefix) + len(ids)))
+            prefix += ids
+            if segment.part in ("start", "constitution"):
+                constant = len(prefix)
+        tail = [(segment.part, token) for segment in asked.tail for token in self._ids(segment)]
         if not tail:
             raise UsageError("A prompt without a tail cannot be continued.", "Render it with twin.prompt.")
         n = len(prefix) + len(tail)
         if n + room > self.n_ctx:
             raise PromptTooLong(f"The prompt has {n} tokens and the answer {room}; the context holds {self.n_ctx}.",
                                 "Ask something shorter, or open the twin with a larger context.")
-        reused, finished = self._share_prefix(prefix, cancel)
-        if finished:
-            self._l.llama_memory_seq_rm(self._memory, TAIL, -1, -1)
-            self._l.llama_memory_seq_cp(self._memory, PREFIX, TAIL, -1, -1)
-            finished = self._read(tail, len(prefix), TAIL, cancel) == len(tail)
-        return n, reused, finished
+        ids = [token for _, token in tail]
+        first, then, start = self._keys(asked.adapters, ids)
+        header = sum(part == "role" for part, _ in tail)
+        return Plan(prefix, ids[:start], ids[start:], first, then, header, constant, tuple(past))
+
+    def _keys(self, adapters: Sequence[Adapter], tail: list[int]) -> tuple[Key, Key, int]:
+        """The weights of the prefix, those of the answer, and where in the tail the second begin."""
+        keys: dict[str, set[tuple[str, float]]] = {"first": set(), "then": set()}
+        start = len(tail)
+        for wanted in adapters:
+            loaded = self.weights.adapter(wanted)
+            if wanted.scale == 0.0:
+                continue
+            keys["then"].add((loaded.sha256, wanted.scale))
+            kind = loaded.kind if wanted.kind == "auto" else wanted.kind
+            if kind != "alora":
+                keys["first"].add((loaded.sha256, wanted.scale))
+            else:
+                start = min(start, _invoked(tail, loaded.invocation, wanted))
+        first, then = tuple(sorted(keys["first"])), tuple(sorted(keys["then"]))
+        # Without an activated LoRA the weights do not change inside the prompt.
+        return first, then, start if first != then else 0
 
     # ---- answering ---------------------------------------------------------------------------------------------
 
-    def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
+    def stream(self, asked: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
                cancel: Callable[[], bool] = never) -> Iterator[Piece]:
         """Continue a prompt, see types.Engine; `cancel` is asked between tokens, and between batches while reading."""
-        with self._lock:
-            if not self._ctx:
-                raise ModelError("The engine is closed.", "Open the twin again.")
-            began = time.perf_counter()
-            sampler = self._sampler(sampling, schema)
-            try:
-                yield from self._generate(prompt, sampling, sampler, cancel, began)
-            finally:
-                self._l.llama_sampler_free(sampler)
-                if self._ctx:
-                    self._l.llama_memory_seq_rm(self._memory, TAIL, -1, -1)
+        return self.stream_many([asked], [sampling], schemas=[schema], cancel=cancel)[0]
 
-    def _generate(self, prompt: Prompt, sampling: Sampling, sampler: Any, cancel: Callable[[], bool],
-                  began: float) -> Iterator[Piece]:
-        n, reused, finished = self._open(prompt, sampling.max_tokens, cancel)
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        first, made = 0.0, 0
-        finish: Literal["stop", "length", "cancelled"] = "length"
-        if not finished:
-            finish = "cancelled"
-        while finished and made < sampling.max_tokens:
-            if cancel():
-                finish = "cancelled"
-                break
-            token = self._l.llama_sampler_sample(sampler, self._ctx, -1)
-            first = first or time.perf_counter() - began
-            if self._l.llama_vocab_is_eog(self._vocab, token):
-                finish = "stop"
-                break
-            made += 1
-            text = decoder.decode(self._piece(token))
-            if text:
-                yield Piece(text)
-            if made < sampling.max_tokens:
-                self._decode([token], n + made - 1, TAIL)
-        rest = decoder.decode(b"", final=True)
-        yield Piece(rest, finish, Usage(n, reused, made, first, time.perf_counter() - began, finish))
+    def stream_many(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling], *,
+                    schemas: Sequence[Mapping[str, Any] | None] = (),
+                    cancel: Callable[[], bool] = never) -> list[Iterator[Piece]]:
+        """Several continuations at once, see types.Engine. Nothing is read before an iterator is first pulled."""
+        if len(samplings) != len(prompts) or len(schemas) not in (0, len(prompts)):
+            raise UsageError(f"{len(prompts)} prompts came with {len(samplings)} samplings and {len(schemas)} schemas.",
+                             "Give one sampling, and one schema or none at all, for each prompt.")
+        groups: dict[tuple[Adapter, ...], Group] = {}
+        return [groups.setdefault(asked.adapters, Group(self, cancel)).add(Answer(asked, sampling, schema))
+                for asked, sampling, schema in zip(prompts, samplings, schemas or [None] * len(prompts), strict=True)]
 
-    def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
+    def choose(self, asked: Prompt, options: Sequence[str]) -> list[float]:
         """Probabilities of the options, by the logits of their first tokens. UsageError when two begin alike."""
         first = [self.tokenize(option)[:1] for option in options]
         tokens = [ids[0] for ids in first if ids]
         if len(options) < 2 or len(set(tokens)) != len(options):
             raise UsageError(f"The options {list(options)} do not begin with different tokens.", "Reword them.")
-        with self._lock:
-            self._open(prompt, 1, never)
-            logits = self._l.llama_get_logits_ith(self._ctx, -1)
-            values = [float(logits[token]) for token in tokens]
-            self._l.llama_memory_seq_rm(self._memory, TAIL, -1, -1)
-        top = max(values)
-        weights = [math.exp(value - top) for value in values]
+        values = self._logits(asked, [])[0][tokens]
+        weights = [math.exp(value - max(values)) for value in values]
         return [weight / sum(weights) for weight in weights]
 
-    def _sampler(self, sampling: Sampling, schema: Mapping[str, Any] | None) -> Any:
-        lib = self._l
-        chain = lib.llama_sampler_chain_init(lib.llama_sampler_chain_default_params())
-        add = lib.llama_sampler_chain_add
-        if schema is not None:
-            grammar = lib.llama_sampler_init_grammar(self._vocab, _grammar(schema), b"root")
-            if not grammar:
-                lib.llama_sampler_free(chain)
-                raise UsageError("The schema gives no grammar this engine can follow.", "Simplify the schema.")
-            add(chain, grammar)
-        if sampling.repeat_penalty != 1.0 and schema is None:  # inside JSON, braces and quotes must repeat
-            add(chain, lib.llama_sampler_init_penalties(self._n_vocab, 64, sampling.repeat_penalty, 0.0, 0.0))
-            # DRY: a run of tokens the answer already has costs more with each token, so lists cannot loop (seen on a
-            # 1.5B core at temperature 0.3: one line nine times). No breakers: a repeated line is a repeated run.
-            add(chain, lib.llama_sampler_init_dry(self._vocab, 0.8, 1.75, 5, 1024, (ctypes.c_char_p * 1)(), 0))
-        if sampling.temperature <= 0:
-            add(chain, lib.llama_sampler_init_greedy())
-            return chain
-        if sampling.top_k > 0:
-            add(chain, lib.llama_sampler_init_top_k(sampling.top_k))
-        add(chain, lib.llama_sampler_init_top_p(sampling.top_p, 1))
-        add(chain, lib.llama_sampler_init_min_p(sampling.min_p, 1))
-        add(chain, lib.llama_sampler_init_temp(sampling.temperature))
-        seed = sampling.seed if sampling.seed is not None else random.SystemRandom().randrange(1 << 31)
-        add(chain, lib.llama_sampler_init_dist(seed))
-        return chain
+    def score(self, asked: Prompt, continuation: str) -> Score:
+        """Bits of a text as the continuation of a prompt; logits are kept for its own tokens only, a batch at a time.
+
+        The text is tokenised as data. -log2 of the softmax, in float64. Raises UsageError for an empty text.
+        """
+        ids = self.tokenize(continuation)
+        if not ids:
+            raise UsageError("An empty text has no bits.", "Score a text of at least one character.")
+        rows = self._logits(asked, ids[:-1])
+        bits = [(np.logaddexp.reduce(row, dtype=np.float64) - float(row[token])) / math.log(2)
+                for row, token in zip(rows, ids, strict=True)]
+        return Score(tuple(float(one) for one in bits), len(continuation))
+
+    def _logits(self, asked: Prompt, more: Sequence[int]) -> list[NDArray[np.float32]]:
+        """Logits (n_vocab,) after the prompt and after each of `more` tokens."""
+        with self.lock:
+            plan = self.plan(asked, len(more) + 1)
+            lane, _, _ = self.begin(plan, never)
+            assert lane is not None  # noqa: S101 - nobody cancels
+            try:
+                last = plan.length - 1
+                tokens = [*plan.tail, *more]
+                found: list[NDArray[np.float32]] = []
+                for start in range(0, len(tokens), self.lanes.n_batch):
+                    rows = [Row(lane, token, len(lane.tokens) + i >= last)
+                            for i, token in enumerate(tokens[start:start + self.lanes.n_batch])]
+                    self.lanes.decode(rows, plan.then)
+                    found += [self.logits(i).copy() for i, row in enumerate(rows) if row.wanted]
+                return found
+            finally:
+                self.lanes.drop(lane)
+
+    def logits(self, row: int) -> NDArray[np.float32]:
+        """Logits (n_vocab,) of a wanted row of the last decode; a view until the next one."""
+        pointer = library.llama().llama_get_logits_ith(self.lanes.ctx, row)
+        if not pointer:
+            raise ModelError("The core gave no logits.", "Ask again; if it repeats, use a smaller context.")
+        return np.ctypeslib.as_array(pointer, (self.weights.n_vocab,))
+
+    # ---- reading -----------------------------------------------------------------------------------------------
+
+    def begin(self, plan: Plan, cancel: Callable[[], bool]) -> tuple[Lane | None, int, int]:
+        """A lane of its own for an answer, read up to where the tail begins: (lane, tokens reused, past re-read).
+
+        None instead of the lane when it was cancelled; what was read until then is kept for the next time.
+        """
+        lane, reused, finished = self._share(plan, cancel)
+        reread = sum(max(0, min(end, len(lane.tokens)) - max(start, reused)) for start, end in plan.past)
+        if not finished:
+            return None, reused, reread
+        own = self.lanes.copy(lane, len(lane.tokens))
+        own.busy = True
+        if plan.first != plan.then:
+            own.key = None
+            self.lanes.read(own, plan.head, plan.first)
+        return own, reused, reread
+
+    def _share(self, plan: Plan, cancel: Callable[[], bool]) -> tuple[Lane, int, bool]:
+        """The prefix lane, from what is in the context or on the disk, the rest read now."""
+        if self.snapshots is not None:
+            worth = self.lanes.nearest(plan.first, plan.prefix)[1] + WORTH_RESTORING
+            found = self.snapshots.best(self._key_text(plan.first), plan.prefix, longer_than=worth)
+            state = self.snapshots.load(found) if found else None
+            if found and state:
+                self.lanes.restore(plan.first, found.tokens, state)
+        return self.lanes.open(plan.first, plan.prefix, cancel, stops=[plan.constant] if plan.constant else [])
+
+    def prepare(self, asked: Prompt, *, cancel: Callable[[], bool] = never) -> int:
+        """Read the shared prefix of a prompt now, in idle time, and keep it as a snapshot; returns tokens read.
+
+        After an adapter's answer this is the re-reading by the base weights, so that the next turn need not wait.
+        """
+        with self.lock:
+            plan = self.plan(asked, 1)
+            before = self.lanes.read_tokens
+            if self._share(plan, cancel)[2] and self.snapshots is not None:
+                for length in {plan.constant, len(plan.prefix)} - {0}:  # for the next conversation, and for this one
+                    lane, _, _ = self.lanes.open(plan.first, plan.prefix[:length], never)
+                    if self.snapshots.best(self._key_text(plan.first), lane.tokens, longer_than=length - 1) is None:
+                        self.snapshots.save(self._key_text(plan.first), lane.tokens, self.lanes.state(lane))
+            return self.lanes.read_tokens - before
+
+    def _key_text(self, key: Key) -> str:
+        return f"{self._state_key} {key}"
+
+    # ---- adapters ----------------------------------------------------------------------------------------------
+
+    def unload(self, adapter: Adapter) -> None:
+        """Free an adapter and all that was read with it; the base and its prefixes stay."""
+        with self.lock:
+            if any(lane.busy for lane in self.lanes.lanes):
+                raise UsageError("An answer is being written.", "Finish or stop it first.")
+            self.lanes.unload(self.weights.adapter(adapter).sha256)
 
 
-def _grammar(schema: Mapping[str, Any]) -> bytes:
-    """GBNF of a JSON schema, by llama.cpp's own converter."""
-    from llama_cpp import llama_grammar  # deferred with its package
-
-    return str(llama_grammar.json_schema_to_gbnf(json.dumps(dict(schema)))).encode()
+def _invoked(tail: list[int], invocation: Sequence[int], adapter: Adapter) -> int:
+    """Where in the tail an activated LoRA begins: at the last occurrence of its invocation; at the start when its file
+    names none (it was trained with the whole tail)."""
+    if not invocation:
+        return 0
+    n = len(invocation)
+    for start in range(len(tail) - n, -1, -1):
+        if tail[start:start + n] == list(invocation):
+            return start
+    raise UsageError(f"The prompt does not hold the invocation of the adapter {Path(adapter.path).name}.",
+                     "Use it with the chat form it was trained for.")

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from twin.errors import PromptTooLong, UsageError
-from twin.types import Piece, Prompt, Sampling, Usage, never
+from twin.prompt import family_of
+from twin.types import Family, Piece, Prompt, Sampling, Score, Segment, Usage, Written, never
 
 _WORDS = re.compile(r"\s*\S+|\s+$")
 
@@ -22,12 +23,14 @@ class ScriptedEngine:
     """
 
     def __init__(self, answers: Sequence[str] | Callable[[Prompt], str], *, n_ctx: int = 8192,
-                 family: str = "chatml") -> None:
+                 family: str | Family = "chatml") -> None:
         self._answers = answers
         self.id = "scripted"
-        self.family = family
+        self.family = family_of(family)
+        self.notes: tuple[str, ...] = ()
         self.n_ctx = n_ctx
         self.prompts: list[Prompt] = []
+        self._prepared: set[tuple[Segment, ...]] = set()
 
     def __repr__(self) -> str:
         return f"ScriptedEngine({len(self.prompts)} prompts so far)"
@@ -68,7 +71,36 @@ class ScriptedEngine:
                 break
             made += 1
             yield Piece(word)
-        yield Piece("", finish, Usage(prompt_tokens=n, generated=made, finish=finish))
+        ids = tuple(self.tokenize(answer)[:made])
+        yield Piece("", finish, Usage(prompt_tokens=n, header=self._header(prompt), generated=made, finish=finish),
+                    Written(self.id, ids) if ids else None)
+
+    def stream_many(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling], *,
+                    schemas: Sequence[Mapping[str, Any] | None] = (),
+                    cancel: Callable[[], bool] = never) -> list[Iterator[Piece]]:
+        """One stream a prompt; a written list is played in the order in which they are first pulled."""
+        if len(samplings) != len(prompts) or len(schemas) not in (0, len(prompts)):
+            raise UsageError(f"{len(prompts)} prompts came with {len(samplings)} samplings and {len(schemas)} schemas.",
+                             "Give one sampling, and one schema or none at all, for each prompt.")
+        return [self.stream(prompt, sampling, schema=schema, cancel=cancel)
+                for prompt, sampling, schema in zip(prompts, samplings, schemas or [None] * len(prompts), strict=True)]
+
+    def score(self, prompt: Prompt, continuation: str) -> Score:
+        """One bit for each word the prompt already holds, eight for any other: a script foresees only repetition."""
+        words = _WORDS.findall(continuation)
+        if not words:
+            raise UsageError("An empty text has no bits.", "Score a text of at least one character.")
+        known = set(prompt.text.split())
+        return Score(tuple(1.0 if word.strip() in known else 8.0 for word in words), len(continuation))
+
+    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:  # noqa: ARG002 - nothing to stop
+        """A script needs no reading; what a core would read is counted once."""
+        new = prompt.prefix not in self._prepared
+        self._prepared.add(prompt.prefix)
+        return sum(len(self.tokenize(segment.text)) for segment in prompt.prefix) if new else 0
+
+    def _header(self, prompt: Prompt) -> int:
+        return sum(len(self.tokenize(segment.text)) for segment in prompt.tail if segment.part == "role")
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
         """Certain of the option that the next answer names; equal odds when it names none."""

@@ -33,7 +33,8 @@ _SHOWN = ("place", "message_ids", "text", "conversation", "role", "time")
 class MemoryStatus:
     """Passages stored, how many carry a vector of the embedder in use, and the embedders present ('' is none).
 
-    `fits` is False when vectors of this embedder have another length than the store's: then only a rebuild helps.
+    `fits` is False when the store holds vectors of another embedder, or is made for another length: then only a
+    rebuild helps.
     """
 
     rows: int
@@ -51,7 +52,8 @@ class MemoryStatus:
 class Memory:
     """Passages of one twin in `folder`. Without an embedder it recalls by words alone and says so in each `why`.
 
-    Every method raises HomeError when the store is damaged and HomeFull when the disk is.
+    Every method raises HomeError when the store is damaged and HomeFull when the disk is. Vectors of two embedders say
+    nothing about each other: `add`, `embed_missing` and `recall` raise HomeError where the store holds another's.
     """
 
     def __init__(self, folder: Path, embedder: Embedder | None) -> None:
@@ -63,19 +65,21 @@ class Memory:
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
-    def add(self, items: Iterable[tuple[str, Message]], progress: Progress | None = None) -> int:
+    def add(self, items: Iterable[tuple[str, Message]], progress: Progress | None = None, *,
+            vectors: bool = True) -> int:
         """Store (conversation id, message) pairs in the order they were said; returns how many passages were written.
 
         Adding again changes nothing; a changed message replaces its passages; hidden and blank ones are not kept.
         Rows can be recalled at once. With an embedder the vectors are made here: 200 short messages a second, 20 long
-        ones; without one, `embed_missing` makes them later.
+        ones; without one, or with vectors=False, `embed_missing` makes them later.
         """
-        return self._write(self._name() or "passages", items, progress)
+        return self._write(self._name() or "passages", items, progress, vectors)
 
-    def rebuild(self, items: Iterable[tuple[str, Message]], progress: Progress | None = None) -> int:
+    def rebuild(self, items: Iterable[tuple[str, Message]], progress: Progress | None = None, *,
+                vectors: bool = True) -> int:
         """Make the store anew from all messages. Until the last moment readers, and a crash, have the old one."""
         name = f"passages-{secrets.token_hex(4)}"
-        written = self._write(name, items, progress)
+        written = self._write(name, items, progress, vectors)
         write_atomically(self.folder / "CURRENT", name)
         with lance(self.folder):
             db = self._connect()
@@ -102,8 +106,9 @@ class Memory:
         table = self._open()
         if table is None or self.embedder is None:
             return 0
+        self._refuse_to_mix(table)
         if not self._fits(table):
-            raise HomeError(f"The memory in {self.folder} holds vectors of another length than those of "
+            raise HomeError(f"The memory in {self.folder} is made for vectors of another length than those of "
                             f"{self.embedder.id}.", "Run `twin memory rebuild`.")
         with lance(self.folder):
             have = columns(table, "id", "embedder")
@@ -118,10 +123,12 @@ class Memory:
         self._tidy(table)
         return len(missing)
 
-    def _write(self, name: str, items: Iterable[tuple[str, Message]], progress: Progress | None) -> int:
+    def _write(self, name: str, items: Iterable[tuple[str, Message]], progress: Progress | None,
+               vectors: bool) -> int:
         with lance(self.folder):
             table = self._create(name)
             shelf = Shelf.read(table)
+        self._refuse_to_mix(table)
         total = len(items) if isinstance(items, Sized) else None
         batch: dict[str, dict[str, Any]] = {}
         stale: set[str] = set()
@@ -130,19 +137,19 @@ class Memory:
             shelf.put(conversation, message, batch, stale)
             if len(batch) + len(stale) >= _BATCH:
                 written += len(batch)
-                self._commit(table, list(batch.values()), stale)
+                self._commit(table, list(batch.values()), stale, vectors)
                 batch, stale = {}, set()
                 if progress:
                     progress("remembering", done, total)
-        self._commit(table, list(batch.values()), stale)
+        self._commit(table, list(batch.values()), stale, vectors)
         self._tidy(table)
         if progress:
             progress("remembering", done, total)
         return written + len(batch)
 
-    def _commit(self, table: Any, rows: list[dict[str, Any]], stale: Collection[str]) -> None:
+    def _commit(self, table: Any, rows: list[dict[str, Any]], stale: Collection[str], vectors: bool = True) -> None:
         """One commit: rows in (by id, with vectors where the embedder fits), rows with stale ids out."""
-        if self.embedder and rows and self._fits(table):
+        if vectors and self.embedder and rows and self._fits(table):
             texts = [f"{row['author']}: {row['text']}" if row["author"] else row["text"] for row in rows]
             for row, vector in zip(rows, self.embedder.embed(texts), strict=True):
                 row["vector"], row["embedder"] = vector, self.embedder.id
@@ -183,6 +190,7 @@ class Memory:
         table = self._open()
         if table is None or not wanted:
             return []
+        self._refuse_to_mix(table)
         embedder = self.embedder if self._fits(table) else None
         vector = embedder.embed([clean(query)])[0] if embedder else None
         with lance(self.folder):
@@ -213,8 +221,8 @@ class Memory:
         with lance(self.folder):
             counts = columns(table, "embedder")["embedder"].value_counts().to_pylist()
         embedders = {item["values"]: item["counts"] for item in counts}
-        return MemoryStatus(sum(embedders.values()), embedders.get(name, 0) if name else 0, name, embedders,
-                            self.embedder is None or self._fits(table))
+        fits = self.embedder is None or (self._fits(table) and not self._others(table))
+        return MemoryStatus(sum(embedders.values()), embedders.get(name, 0) if name else 0, name, embedders, fits)
 
     # ---- the store ---------------------------------------------------------------------------------------------
 
@@ -261,3 +269,14 @@ class Memory:
     def _fits(self, table: Any) -> bool:
         """Whether vectors of the embedder have the table's length."""
         return self.embedder is not None and table.schema.field("vector").type.list_size == self.embedder.dim
+
+    def _others(self, table: Any) -> list[str]:
+        """Embedders but this one whose vectors the table holds."""
+        with lance(self.folder):
+            found = columns(table, "embedder")["embedder"].unique().to_pylist()
+        return sorted({*found} - {"", self.embedder.id if self.embedder else ""})
+
+    def _refuse_to_mix(self, table: Any) -> None:
+        if self.embedder is not None and (others := self._others(table)):
+            raise HomeError(f"The memory in {self.folder} holds vectors of {', '.join(others)}; those of "
+                            f"{self.embedder.id} cannot be compared with them.", "Run `twin memory rebuild`.")
