@@ -164,9 +164,10 @@ def test_a_conversation_reads_only_what_is_new(alive: Twin) -> None:
 
 
 def test_a_conversation_goes_on_after_a_restart_without_reading_it_again(alive: Twin, tmp_path: Path) -> None:
-    alive.ask("Is this a good plan?", role="critic")
-    alive.settle()
-    conversation, length = alive.conversation, alive.archive.turns()[0].usage.prompt_tokens
+    for question in ("Is this a good plan?", "And that one?"):
+        alive.ask(question, role="critic")
+    alive.close()  # keeps what was read
+    conversation, length = alive.conversation, alive.archive.turns()[-1].usage.prompt_tokens
     core = str(tmp_path / "core.gguf")
     with Twin.open(tmp_path / "home", model=core, n_ctx=16384) as again:
         turn = next(event.turn for event in again.stream("And why?", role="critic", conversation=conversation)

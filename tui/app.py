@@ -19,6 +19,7 @@ from textual.events import Key
 from textual.message import Message
 from textual.screen import ModalScreen, Screen
 from textual.widgets import Markdown, Static, TextArea
+from textual.worker import get_current_worker
 
 from twin import text as plain_text
 from twin.errors import TwinError, UsageError
@@ -265,6 +266,12 @@ class TwinApp(App[None]):
     def _drain(self, exchange: Exchange, role: str | None, conversation: str) -> None:
         for event in self.twin.stream(exchange.question, role, conversation=conversation, cancel=self._stop.is_set):
             self.post_message(self.Came(exchange, event))
+        # Idle until the next question, which ends this worker: what the answer left unread is read now.
+        worker = get_current_worker()
+        try:
+            self.twin.settle(conversation=conversation, cancel=lambda: worker.is_cancelled)
+        except TwinError as error:
+            self.post_message(self.Done(str(error), error=True))
 
     @work(thread=True, exclusive=True, group="twin")
     def _write_export(self) -> None:

@@ -103,7 +103,10 @@ class Twin:
         return f"Twin({str(self.home.root)!r})"
 
     def close(self) -> None:
-        """Free the core and the embedder; the stores hold nothing open."""
+        """Keep what the core has read, then free it and the embedder; the stores hold nothing open."""
+        if self._engine is not None:
+            with suppress(TwinError):  # a full disk costs the next run some reading, nothing else
+                self.settle(keep=True, cancel=lambda: True)
         for part in (self._engine, self.embedder):
             if part is not None and hasattr(part, "close"):
                 part.close()
@@ -322,18 +325,23 @@ class Twin:
                          shelf / f"{wanted.sha256}.gguf")
         return (Adapter(str(found), wanted.scale, wanted.kind),)
 
-    def settle(self, *, conversation: str | None = None, cancel: Callable[[], bool] = never) -> int:
-        """Idle work: read what the last turn left unread and keep it as a snapshot; returns the tokens that were read.
+    def settle(self, *, conversation: str | None = None, keep: bool = False,
+               cancel: Callable[[], bool] = never) -> int:
+        """Idle work: read what the last turn left unread; returns the tokens that were read.
 
         After a role with an adapter the base weights read its answer here, so that the next turn need not wait.
-        Faces call it between turns; without it the same work happens at the next question.
+        Faces call it between turns; without it the same work happens at the next question. `keep` saves what is read
+        by then, so that another run goes on from there; `close` does that too.
         """
-        turns = self.archive.turns(conversation or self.conversation)
-        if self._engine is None or not turns:
+        conversation = conversation or self.conversation
+        engine, turns = self._engine, self.archive.turns(conversation, limit=2)
+        if engine is None or not turns:
             return 0
-        made = self._render(conversation or self.conversation, "", self.role_map.roles[0], "", (), ())
-        past = tuple(segment for segment in made.prefix if segment.part != "question")
-        return self._engine.prepare(replace(made, prefix=past), cancel=cancel)
+        made = self._render(conversation, "", self.role_map.roles[0], "", (), ())
+        # A single question is seldom taken up again: of that only what all conversations begin with is kept.
+        left_out = ("question", "history", "end") if keep and len(turns) == 1 else ("question",)
+        past = tuple(segment for segment in made.prefix if segment.part not in left_out)
+        return engine.prepare(replace(made, prefix=past), keep=keep, cancel=cancel)
 
     def _about(self) -> str:
         """The profile in a few lines, kept until an import or a reading changes it: building it reads every message."""

@@ -508,8 +508,9 @@ class Engine(Protocol):
         """Bits of a text as the continuation of the prompt. Raises UsageError for an empty one."""
         ...
 
-    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:
-        """Read what the prompt shares with others now, in idle time; returns the tokens that were read."""
+    def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:
+        """Read what the prompt shares with others now, in idle time; returns the tokens that were read. `keep` saves
+        what is read by then for another run."""
         ...
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import html
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
@@ -68,6 +69,12 @@ class Chat:
             return self._turn(text, role or (None if self._role.value == AUTO else self._role.value))
         finally:
             self._free.release()
+            threading.Thread(target=self._settle, name="twin-idle", daemon=True).start()
+
+    def _settle(self) -> None:
+        """What the answer left unread is read while nobody asks; the next question ends it."""
+        with suppress(TwinError):  # the same work, and its fault if it has one, comes with the next question
+            self.twin.settle(cancel=self._free.locked)
 
     def _clicked(self, _: Any) -> None:
         text = self._input.value

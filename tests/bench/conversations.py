@@ -12,11 +12,14 @@ token counts do not hang on what is said. For that the engine's sampler chain is
 Adapters are random (tests/tiny.py) and load before the clock starts; so does the server. Each variant begins with an
 empty cache; the constitution is read inside the clock. Rendering and tokenising are inside it, on both sides.
 
-`read` counts prompt tokens computed, `header` and `again` what types.Usage says (instructions; earlier exchanges that
-had to be read once more, among them the last token of each answer, which is never decoded while it is written).
-Ours reads with the base again what an activated LoRA wrote; llama-server keeps it as if the base had read it, fewer
-tokens but not what a cold reading gives, and switches the adapter on one token before its invocation. --idle adds a run with engine.prepare between turns, as
-Twin.settle does it, its seconds counted apart. Figures: medians over --runs, runs interleaved.
+`read` counts prompt tokens computed, `header` those of instructions, `again` those of earlier exchanges that had been
+read or written before, among them the last token of each answer, which is never decoded while it is written. Ours
+reads with the base again what an activated LoRA wrote; llama-server keeps it as if the base had read it: fewer tokens,
+not what a cold reading gives. (It also switches the adapter on one token before its invocation: with the same boundary
+ours writes the same text.) llama-server has the cells of `--n-ctx` four times, ours once.
+--idle runs ours once more with engine.prepare between turns, as Twin.settle does it, its seconds counted apart.
+Figures: medians over --runs, runs interleaved. Run it on an idle machine: where other programs want the cores,
+OpenMP's spinning threads make both sides many times slower, and OMP_WAIT_POLICY=passive helps.
 """
 from __future__ import annotations
 
@@ -34,7 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from tests import tiny
-from tests.bench.llama_server import Server
+from tests.bench.llama_server import Reply, Server, faster_batch
 from twin import machine, roles
 from twin.catalog import Catalog
 from twin.engine import library, sampler
@@ -46,7 +49,8 @@ from twin.types import Adapter, Prompt, Route, Sampling, Turn, Written
 ROLES = ("architect", "critic", "empiricist", "mentor")
 HEADERS = {role: roles.header(roles.seed().role(role), "en") for role in ROLES}
 N = 48  # tokens an answer
-SHAPES = {"smollm2-135m": tiny.SMOLLM2_135M, "qwen2.5-coder-1.5b": tiny.QWEN25_CODER_1_5B}
+SMALL = "smollm2-135m"
+SHAPES = {SMALL: tiny.SMOLLM2_135M, "qwen2.5-coder-1.5b": tiny.QWEN25_CODER_1_5B}
 MESSAGES = (
     "I want to turn the yard behind our house into a garden that six families can share.",
     "There is room for about twelve beds, one shed and a place where children can play. How would you divide it?",
@@ -122,19 +126,7 @@ class Figures:
     idle_read: int = 0
 
 
-@dataclass(frozen=True)
-class Said:
-    """One answer: ids and text, prompt tokens read for it, those of them read before, seconds to the first token."""
-
-    ids: tuple[int, ...]
-    text: str
-    read: int
-    again: int
-    header: int
-    to_first: float
-
-
-Speak = Callable[[Prompt, str], Said]
+Speak = Callable[[Prompt, str], Reply]  # a prompt and the role that is asked
 
 
 def draw(rate: float, turns: int, seed: int = 27) -> list[str]:
@@ -198,23 +190,18 @@ class Bench:
             return self._talk(variant, order, self._ours)
         used = sorted({kind_of(cast, role) for role in order if kind_of(cast, role)[1]})
         with self.start([Path(self.adapters[one].path) for one in used], self.batch) as server:
-            def speak(made: Prompt, role: str) -> Said:
-                kind = kind_of(cast, role)
-                return self._theirs(server, made, slot_of(cast, role, variant.slots),
-                                    used.index(kind) if kind in used else None)
+            def speak(made: Prompt, role: str) -> Reply:
+                plan, kind = self.engine.plan(made, N), kind_of(cast, role)
+                return server.complete([*plan.prefix, *plan.head, *plan.tail], N, never=self.banned,
+                                       slot=slot_of(cast, role, variant.slots),
+                                       adapter=used.index(kind) if kind in used else None)
             return self._talk(variant, order, speak)
 
     def choose_batch(self) -> str:
-        """Choose the server's batch by reading all messages and headers once with each; what came of it, in words."""
-        all_text = "\n".join([*MESSAGES, *HEADERS.values()])
-        speed = {}
-        for batch in (BATCH, 0):
-            with self.start((), batch) as server:
-                reply = server.complete(self.engine.tokenize(all_text), 1)
-                speed[batch] = reply.read / reply.reading_s
-        self.batch = max(speed, key=lambda batch: speed[batch])
-        return f"reads {speed[BATCH]:.0f} tokens/s in batches of {BATCH}, {speed[0]:.0f} in its own; " \
-               f"{self.batch or 'its own'} it is"
+        """Settle the server's batch by a prompt of all messages and headers; what came of it, in words."""
+        ids = self.engine.tokenize("\n".join([*MESSAGES, *HEADERS.values()]))
+        self.batch, words = faster_batch(lambda batch: self.start((), batch), ids, BATCH)
+        return words
 
     def _talk(self, variant: Variant, order: Sequence[str], speak: Speak) -> Figures:
         cast, sums, turns = CASTS[variant.cast], Figures(), list[Turn]()
@@ -225,14 +212,14 @@ class Bench:
             kind = kind_of(cast, name)
             adapters = (self.adapters[kind],) if kind[1] else ()
             header = HEADERS[name] if cast.headers else ""
-            said = speak(self._render(question, name, header, turns, adapters), name)
+            made = self._render(question, name, header, turns, adapters)
+            said = speak(made, name)
             sums.wall += time.perf_counter() - began
+            assert len(said.ids) == N
+            self._count(sums, made, said)
             turns.append(Turn(str(i), "bench", question, said.text, Route(name, {name: 1.0}, ""), "answered",
                               self.engine.id, "", header=header, adapted=bool(adapters),
-                              written=Written(self.engine.id, said.ids)))
-            for field in ("read", "again", "header", "to_first"):
-                setattr(sums, field, getattr(sums, field) + getattr(said, field))
-            sums.written += len(said.ids)
+                              written=Written(self.engine.id, tuple(said.ids))))
             if variant.idle:
                 began = time.perf_counter()
                 made = self._render("", name, "", turns, ())
@@ -251,23 +238,21 @@ class Bench:
             raise SystemExit(f"The conversation does not fit {engine.n_ctx} tokens: give a larger --n-ctx.")
         return made
 
-    def _ours(self, made: Prompt, _role: str) -> Said:
+    def _count(self, sums: Figures, made: Prompt, said: Reply) -> None:
+        plan = self.engine.plan(made, N)
+        sums.read += said.read
+        sums.header += plan.header
+        sums.again += sum(max(0, end - max(start, plan.length - said.read)) for start, end in plan.past)
+        sums.written += len(said.ids)
+        sums.to_first += said.reading_s
+
+    def _ours(self, made: Prompt, _role: str) -> Reply:
         before = self.engine.lanes.read_tokens
         pieces = list(self.engine.stream(made, Sampling(temperature=0.0, max_tokens=N)))
         usage, written = pieces[-1].usage, pieces[-1].written
-        assert usage and written and len(written.ids) == N
+        assert usage and written
         read = self.engine.lanes.read_tokens - before - (N - 1)  # the last token drawn is not decoded
-        return Said(written.ids, "".join(piece.text for piece in pieces), read, usage.reread, usage.header,
-                    usage.first_token_s)
-
-    def _theirs(self, server: Server, made: Prompt, slot: int, adapter: int | None) -> Said:
-        plan = self.engine.plan(made, N)
-        reply = server.complete([*plan.prefix, *plan.head, *plan.tail], N, slot=slot, adapter=adapter,
-                                never=self.banned)
-        assert len(reply.ids) == N
-        reused = plan.length - reply.read
-        again = sum(max(0, end - max(start, reused)) for start, end in plan.past)
-        return Said(tuple(reply.ids), reply.text, reply.read, again, plan.header, reply.reading_s)
+        return Reply(list(written.ids), "".join(piece.text for piece in pieces), read, usage.first_token_s)
 
 
 def kind_of(cast: Cast, role: str) -> tuple[str, str]:
@@ -306,20 +291,23 @@ def table(found: dict[Variant, list[Figures]]) -> Iterable[str]:
 def main() -> None:
     """Measure one core."""
     parser = argparse.ArgumentParser(description=str(__doc__).split(":")[0])
-    parser.add_argument("model", nargs="?", default="smollm2-135m")
+    parser.add_argument("model", nargs="?", default=SMALL)
     parser.add_argument("--server", type=Path, help="the program llama-server; without it part (c) is left out")
     parser.add_argument("--turns", type=int, default=len(MESSAGES))
     parser.add_argument("--switches", type=float, nargs="+", default=[0.65], help="shares of turns with another role")
     parser.add_argument("--runs", type=int, help="default: 3 for smollm2-135m, else 1")
     parser.add_argument("--only", nargs="+", default=["*"], help="variants by name, such as 'ours:*' '*lora*'")
+    parser.add_argument("--skip", nargs="+", help="variants to leave out; default: none for smollm2-135m, else two")
     parser.add_argument("--idle", action="store_true", help="run ours once more with idle work between turns")
     parser.add_argument("--n-ctx", type=int, default=4096)
     asked = parser.parse_args()
-    runs = asked.runs or (3 if asked.model == "smollm2-135m" else 1)
+    runs = asked.runs or (3 if asked.model == SMALL else 1)
     engine = LlamaEngine(Catalog().path(asked.model), n_ctx=asked.n_ctx, trusted=True)
     wanted = [*OURS, AGAIN, *([replace(one, how="idle", idle=True) for one in OURS] if asked.idle else []),
               *(SERVER if asked.server else [])]
-    wanted = [one for one in wanted if any(fnmatch(one.name, pattern) for pattern in asked.only)]
+    skip = asked.skip or ([] if asked.model == SMALL else ["server: one role*", "server: prompt, slot a role"])
+    wanted = [one for one in wanted if any(fnmatch(one.name, pattern) for pattern in asked.only)
+              and not any(fnmatch(one.name, pattern) for pattern in skip)]
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(engine, make_adapters(engine, asked.model, Path(folder)), never_end(engine), asked.server)
         print(f"{asked.model}, {machine.processors()} threads, {asked.turns} turns of {N} tokens, {runs} run(s)")

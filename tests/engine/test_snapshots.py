@@ -29,7 +29,7 @@ def reused(path: Path, prompt: Any, shelf: Snapshots, **settings: Any) -> int:
 def test_what_was_read_is_there_after_a_restart(tiny_core: Path, tmp_path: Path) -> None:
     shelf = Snapshots(tmp_path / "shelf")
     with opened(tiny_core, snapshots=shelf) as engine:
-        read, length = engine.prepare(asked()), len(engine.plan(asked(), 1).prefix)
+        read, length = engine.prepare(asked(), keep=True), len(engine.plan(asked(), 1).prefix)
         expected = said(engine, asked("Answer as the mentor."))[0]
         right = cold_logits(engine, asked())
     with opened(tiny_core, snapshots=shelf) as engine:
@@ -49,7 +49,7 @@ def test_the_constant_beginning_is_kept_for_the_next_conversation(tiny_core: Pat
         return replace(made, prefix=(*(replace(one, part="constitution") for one in made.prefix[:3]), *made.prefix[3:]))
 
     with opened(tiny_core, snapshots=shelf) as engine:
-        engine.prepare(about("When do I sow beans?"))
+        engine.prepare(about("When do I sow beans?"), keep=True)
         constant = engine.plan(about(""), 1).constant
 
     assert constant > 100
@@ -61,7 +61,7 @@ def test_a_snapshot_of_other_weights_or_another_cache_is_never_used(attention_co
     lora = Adapter(str(tiny.adapter(tmp_path / "lora.gguf", attention_core)))
     other = tiny.core(tmp_path / "other.gguf", "qwen2", seed=8, n_embd=64)
     with opened(attention_core, snapshots=shelf) as engine:
-        engine.prepare(asked())
+        engine.prepare(asked(), keep=True)
         length = len(engine.plan(asked(), 1).prefix)
 
     assert reused(attention_core, asked(), shelf) == length
@@ -70,7 +70,7 @@ def test_a_snapshot_of_other_weights_or_another_cache_is_never_used(attention_co
     assert reused(attention_core, asked(), shelf, yarn=2.0) == 0
     assert reused(other, asked(), shelf) == 0
     with opened(attention_core, snapshots=shelf) as engine:  # a plain LoRA's own prefix has a snapshot of its own
-        engine.prepare(replace(asked(), adapters=(lora,)))
+        engine.prepare(replace(asked(), adapters=(lora,)), keep=True)
     assert reused(attention_core, replace(asked(), adapters=(lora,)), shelf) == length
 
 
@@ -118,6 +118,16 @@ def test_the_longest_beginning_is_found(tmp_path: Path) -> None:
     assert found.tokens == list(range(20))
     assert shelf.best("context", list(range(25)), longer_than=20) is None
     assert shelf.best("another context", list(range(25))) is None
+
+
+def test_a_conversation_that_grew_replaces_its_beginnings_but_not_what_all_begin_with(tmp_path: Path) -> None:
+    shelf = Snapshots(tmp_path)
+    for length in (10, 15, 20, 30):
+        shelf.save("context", list(range(length)), b"state", forget_over=10)
+
+    assert len(shelf.files()) == 2
+    kept = [shelf.best("context", list(range(length))) for length in (12, 29, 40)]
+    assert [len(found.tokens) for found in kept if found] == [10, 10, 30]
 
 
 def test_the_longest_unused_goes_when_the_budget_is_spent(tmp_path: Path) -> None:

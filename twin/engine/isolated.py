@@ -88,9 +88,9 @@ class IsolatedEngine:
         scored: Score = self._call("score", prompt, continuation)
         return scored
 
-    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:
+    def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:
         """Read what the prompt shares with others; `cancel` is asked every POLL_S."""
-        return int(self._ask(cancel, "prepare", prompt))
+        return int(self._ask(cancel, "prepare", prompt, keep))
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:
         """Probabilities of the options as the next text."""
@@ -355,7 +355,7 @@ class _Server:
         if what == "next":
             return next(self._streams[rest[0]], None)
         if what == "prepare":
-            return self._engine.prepare(*rest, cancel=self._cancel)
+            return self._engine.prepare(rest[0], keep=rest[1], cancel=self._cancel)
         method, args, kwargs = rest
         return getattr(self._engine, method)(*args, **kwargs)
 

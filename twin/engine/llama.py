@@ -308,20 +308,29 @@ class LlamaEngine:
                 self.lanes.restore(plan.first, found.tokens, state)
         return self.lanes.open(plan.first, plan.prefix, cancel, stops=[plan.constant] if plan.constant else [])
 
-    def prepare(self, asked: Prompt, *, cancel: Callable[[], bool] = never) -> int:
-        """Read the shared prefix of a prompt now, in idle time, and keep it as a snapshot; returns tokens read.
+    def prepare(self, asked: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:
+        """Read the shared prefix of a prompt now, in idle time; returns the tokens that were read.
 
         After an adapter's answer this is the re-reading by the base weights, so that the next turn need not wait.
+        `keep` saves what is read by then as snapshots: what every conversation begins with, and this one.
         """
         with self.lock:
             plan = self.plan(asked, 1)
             before = self.lanes.read_tokens
-            if self._share(plan, cancel)[2] and self.snapshots is not None:
-                for length in {plan.constant, len(plan.prefix)} - {0}:  # for the next conversation, and for this one
-                    lane, _, _ = self.lanes.open(plan.first, plan.prefix[:length], never)
-                    if self.snapshots.best(self._key_text(plan.first), lane.tokens, longer_than=length - 1) is None:
-                        self.snapshots.save(self._key_text(plan.first), lane.tokens, self.lanes.state(lane))
+            lane, _, _ = self._share(plan, cancel)
+            if keep and self.snapshots is not None:
+                self._save(self.snapshots, plan, lane)
             return self.lanes.read_tokens - before
+
+    def _save(self, shelf: Snapshots, plan: Plan, whole: Lane) -> None:
+        context = self._key_text(plan.first)
+        wanted = [whole.tokens]
+        if 0 < plan.constant < len(whole.tokens):
+            wanted.append(plan.prefix[:plan.constant])
+        for tokens in wanted:
+            if len(tokens) >= WORTH_RESTORING and not shelf.best(context, tokens, longer_than=len(tokens) - 1):
+                lane, _, _ = self.lanes.open(plan.first, tokens, never)
+                shelf.save(context, lane.tokens, self.lanes.state(lane), forget_over=plan.constant)
 
     def _key_text(self, key: Key) -> str:
         return f"{self._state_key} {key}"

@@ -93,7 +93,8 @@ class ScriptedEngine:
         known = set(prompt.text.split())
         return Score(tuple(1.0 if word.strip() in known else 8.0 for word in words), len(continuation))
 
-    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:  # noqa: ARG002 - nothing to stop
+    def prepare(self, prompt: Prompt, *, keep: bool = False,  # noqa: ARG002 - nothing to keep or to stop
+                cancel: Callable[[], bool] = never) -> int:  # noqa: ARG002
         """A script needs no reading; what a core would read is counted once."""
         new = prompt.prefix not in self._prepared
         self._prepared.add(prompt.prefix)
