@@ -10,7 +10,7 @@ TWIN   := $(BIN)/twin
 export CMAKE_ARGS ?= -DGGML_RPC=ON
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup cores qwen demo check test test-qwen fuzz bench chat lab clean
+.PHONY: help setup cores qwen demo check test test-qwen fuzz bench bench-qwen llama-server chat lab clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -42,12 +42,31 @@ test: check cores ## everything but the big core, offline: real LanceDB, real Sm
 test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it
 	$(BIN)/pytest -m qwen
 
-fuzz: setup      ## the property tests, many more examples
+fuzz: cores      ## the property tests with many more examples, and 10,000 damaged model files
 	TWIN_FUZZ=2000 $(BIN)/pytest -m "hypothesis and not qwen" --timeout 1800
+	TWIN_FUZZ=2000 $(BIN)/pytest tests/engine/test_trial.py -k damaged --timeout 1800
 
-bench: cores     ## recall, engine: measured beside the obvious alternative
-	$(BIN)/python tests/bench/engine.py
+# Run these alone: on 2 cores any other program falsifies them.
+bench: cores     ## recall, engine, conversations: measured beside the obvious alternative
+	$(BIN)/python tests/bench/engine.py $(MODEL)
+	$(BIN)/python -m tests.bench.conversations $(MODEL) $(if $(wildcard $(SERVER)),--server $(SERVER))
 	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")
+
+bench-qwen: qwen ## the same on the big core, and whether roles guide as well when they come last (an hour)
+	$(MAKE) bench MODEL=qwen2.5-coder-1.5b
+	$(BIN)/python tests/bench/layout.py
+
+SERVER ?= $(VENV)/llama.cpp/bin/llama-server
+llama-server: $(SERVER) ## llama.cpp's own server, from the sources of our engine: what conversations are compared with
+
+$(SERVER): $(READY)
+	rm -rf $(VENV)/llama.cpp.src && mkdir -p $(VENV)/llama.cpp.src
+	$(BIN)/pip download -q --no-deps --no-binary llama-cpp-python -c constraints.txt -d $(VENV)/llama.cpp.src llama-cpp-python
+	tar -xzf $(VENV)/llama.cpp.src/*.tar.gz -C $(VENV)/llama.cpp.src --strip-components 1
+	cmake -S $(VENV)/llama.cpp.src/vendor/llama.cpp -B $(VENV)/llama.cpp -DCMAKE_BUILD_TYPE=Release \
+		-DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF \
+		-DLLAMA_BUILD_EXAMPLES=OFF
+	cmake --build $(VENV)/llama.cpp --target llama-server -j
 
 chat: setup      ## the terminal chat
 	$(TWIN) chat

@@ -24,7 +24,7 @@ MESSAGES = [("c1", message) for message in SAID.messages if message.own]
 
 def asked(prompt: Prompt) -> str:
     """The sentence a prompt puts to the core."""
-    return prompt.prefix[-3].text
+    return prompt.prefix[-2].text
 
 
 def sure_of(*sentences: str) -> ScriptedEngine:

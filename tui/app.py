@@ -152,6 +152,7 @@ class TwinApp(App[None]):
         self._busy = False
         self._stop = Flag()
         self._core = "…"
+        self._noted: tuple[str, ...] = ()
         self._last: Exchange | None = None
         self._commands: dict[str, Callable[[str], object]] = {
             "role": self._switch, "why": self._why, "export": self._export, "help": lambda _: self.action_help()}
@@ -306,6 +307,9 @@ class TwinApp(App[None]):
             self._busy = False
             if isinstance(came.event, Answered | Interrupted):
                 self._core = came.event.turn.model
+                if self.twin.notes != self._noted:  # once, and again when a card is lost
+                    self._noted = self.twin.notes
+                    self._say("\n".join(self._noted))
         if not isinstance(came.event, Token | Thinking):
             self._draw_status()
 

@@ -231,6 +231,11 @@ class Twin:
             self._engine = self._load()
         return self._engine
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the core does otherwise than asked, in words: fewer cards, a shorter context. () until it loads."""
+        return self._engine.notes if self._engine else ()
+
     def _load(self) -> Engine:
         from twin.engine.isolated import IsolatedEngine  # here: these load llama_cpp, which an import never needs
         from twin.engine.llama import LlamaEngine
@@ -284,7 +289,9 @@ class Twin:
         yield Routed(route)
         found = self.recall(question, MEMORIES, own=True)
         chosen = role_map.role(route.role)
-        adapters = self._adapters(chosen)
+        named = chosen.adapter
+        adapters = () if named is None else (
+            Adapter(str(self.home.adapter(named.path, named.sha256)), named.scale, named.kind),)
         header = roles.header(chosen, text.language(question))
         rendered = self._render(conversation, question, chosen, header, adapters,
                                 [memory for memory in found if memory.score >= MIN_SCORE])
@@ -308,22 +315,6 @@ class Twin:
             family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
             budget=engine.n_ctx - role.sampling.max_tokens - 16, role=role.id, constitution=self.constitution,
             about=self._about(), history=self.archive.turns(conversation), memories=memories, adapters=adapters)
-
-    def _adapters(self, role: roles.Role) -> tuple[Adapter, ...]:
-        """The adapter of a role: a file as named, in the home or in its `adapters` folder, or there by its sha256."""
-        wanted = role.adapter
-        if wanted is None:
-            return ()
-        shelf = self.home.adapters
-        if wanted.path:
-            places = [Path(wanted.path).expanduser(), self.home.root / wanted.path, shelf / wanted.path]
-            found = next((place for place in places if place.is_file()), places[0])
-        else:
-            from twin.engine import trial  # here: an adapter is rare, and hashing files belongs to the engine
-
-            found = next((file for file in sorted(shelf.glob("*.gguf")) if trial.sha256_of(file) == wanted.sha256),
-                         shelf / f"{wanted.sha256}.gguf")
-        return (Adapter(str(found), wanted.scale, wanted.kind),)
 
     def settle(self, *, conversation: str | None = None, keep: bool = False,
                cancel: Callable[[], bool] = never) -> int:

@@ -274,6 +274,8 @@ def _stream(twin: Twin, question: str, role: str | None) -> Turn:
             elif isinstance(event, Answered | Interrupted):
                 click.echo()
                 _draw_memories(recalled, event.turn)
+                for line in twin.notes:
+                    note(line)
                 return event.turn
     finally:
         signal.signal(signal.SIGINT, previous)
@@ -340,8 +342,9 @@ def where(home: Path | None, as_json: bool) -> None:
 
     place = Home(home)
     paths = {"home": place.root, "archive": place.archive, "memory": place.memory, "roles": place.roles,
-             "exports": place.exports, "models": cache_dir() / "models"}
+             "exports": place.exports, "adapters": place.adapters, "snapshots": place.snapshots,
+             "models": cache_dir() / "models"}
     if as_json:
         show({name: str(path) for name, path in paths.items()})
     else:
-        click.echo("\n".join(f"{name:8} {path}" for name, path in paths.items()))
+        click.echo("\n".join(f"{name:9} {path}" for name, path in paths.items()))

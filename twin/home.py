@@ -5,6 +5,7 @@ Knows where things are, not what is in them.
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -101,6 +102,18 @@ class Home:
     def adapters(self) -> Path:
         """LoRA and control vector files of the roles."""
         return self.root / "adapters"
+
+    def adapter(self, name: str | None, sha256: str | None = None) -> Path:
+        """Where an adapter lies: by its name as it stands, in the home or in `adapters`; without one, the file there
+        with this sha256. A path that does not exist when there is none."""
+        if name:
+            places = [Path(name).expanduser(), self.root / name, self.adapters / name]
+            return next((place for place in places if place.is_file()), places[-1])
+        for file in sorted(self.adapters.glob("*.gguf")):
+            with file.open("rb") as content:
+                if hashlib.file_digest(content, "sha256").hexdigest() == sha256:
+                    return file
+        return self.adapters / f"{sha256}.gguf"
 
     @property
     def snapshots(self) -> Path:

@@ -90,7 +90,7 @@ class Chat:
 
     def _turn(self, text: str, role: str | None) -> Turn:
         self._stop.clear()
-        exchange = _Exchange(text)
+        exchange = _Exchange(text, self.twin)
         self._log.children = (*self._log.children, exchange.view)
         self._send.disabled, self._halt.disabled = True, False
         try:
@@ -109,7 +109,8 @@ class Chat:
 class _Exchange:
     """A question and what comes of it, as one column of widgets."""
 
-    def __init__(self, question: str) -> None:
+    def __init__(self, question: str, twin: Twin) -> None:
+        self._twin = twin
         self._route = widgets.HTML()
         self._answer = widgets.HTML(_text("reading …", "opacity:.6"))
         self._after = widgets.VBox()
@@ -155,6 +156,7 @@ class _Exchange:
             notes.append("The core ended without a word. Ask again, or in other words.")
         notes.append(f"{turn.model} · {turn.usage.prompt_tokens:,} tokens read, {turn.usage.generated:,} written, "
                      f"{turn.usage.total_s:.1f} s")
+        notes += self._twin.notes
         after = [widgets.HTML(_text("\n".join(notes), "opacity:.6;font-size:85%"))]
         if self._memories:
             lines = widgets.VBox([widgets.HTML(_text(_memory(number, each, number in turn.cited)))

@@ -25,7 +25,9 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -301,6 +303,7 @@ def main() -> None:
     parser.add_argument("--idle", action="store_true", help="run ours once more with idle work between turns")
     parser.add_argument("--n-ctx", type=int, default=4096)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server never outlives the bench
     runs = asked.runs or (3 if asked.model == SMALL else 1)
     engine = LlamaEngine(Catalog().path(asked.model), n_ctx=asked.n_ctx, trusted=True)
     wanted = [*OURS, AGAIN, *([replace(one, how="idle", idle=True) for one in OURS] if asked.idle else []),

@@ -2,7 +2,8 @@
 
 Role last: constitution, history and question first, the header as last system message, so that roles share what was
 read. Role first: the header in the first system message, the usual layout. Turns back: the header stands in the
-history, k answers ago, and the k answers between obey it. The same items go through all of them, greedily. Prints
+history, k answers ago, and the k answers between obey it. Returning: its role answered, then another one did, and now
+it is asked again, with its whole header or with a reminder of it. The same items go through all, greedily. Prints
 adherence by kind, accuracy on questions with one right result, paired differences, tokens read and seconds.
 Data and checks of answers: layout.toml and the functions below. Knows the text of an answer, not whether it is good.
 """
@@ -176,6 +177,21 @@ def turns_back(item: Item, family: str | Family, k: int) -> Prompt:
                           ("assistant", said), *since, ("user", item.question)])
 
 
+REMINDER = {"en": "Do exactly as you were instructed above.", "ru": "Делай в точности так, как сказано тебе выше."}
+
+
+def returning(item: Item, other: Item, family: str | Family, reminded: bool) -> Prompt:
+    """The header, an answer that obeys it, two exchanges of another role; then the header again, or its first sentence
+    with the words that point back to it."""
+    began, *_ = item.between
+    others: Messages = [pair for asked, said in other.between[:2] for pair in (("user", asked), ("assistant", said))]
+    others.insert(1, ("system", other.header))
+    start, end = sentence_spans(item.header)[0][:2]
+    told = f"{item.header[start:end]} {REMINDER[language_of(item.header)]}" if reminded else item.header
+    return plain(family, [("system", CONSTITUTION), *item.history, ("user", began[0]), ("system", item.header),
+                          ("assistant", began[1]), *others, ("user", item.question)], told)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a layout made of an item. `read`: prompt tokens that were not in the cache."""
@@ -213,6 +229,11 @@ def prompts(items: Sequence[Item], family: str | Family, distances: Iterable[int
     for header in dict.fromkeys(item.header for item in items if item.between):
         asked += [(f"{k} back", item, turns_back(item, family, k)) for k in sorted(set(distances)) for item in items
                   if item.header == header]
+    roles = [item for item in items if item.between]
+    for name, reminded in (("returning", False), ("reminded", True)):
+        for n, item in enumerate(roles):
+            others = [one for one in roles if one.kind != item.kind and one.history == item.history]
+            asked.append((name, item, returning(item, others[n % len(others)], family, reminded)))
     return asked
 
 
@@ -264,6 +285,7 @@ def report(model: str, items: Sequence[Item], found: Mapping[str, Sequence[Outco
     print("\n" + head.format("header stands", "n", "there", "last", "diff", "95 %", "only", MARGIN))
     for name in (name for name in found if name.endswith("back")):
         row(name, found[name], found["last"], groups)
+    row("reminded", found["reminded"], found["returning"], groups)  # the whole header again is what it would save
     print(f"\n  {'header':14}{'items':>6}{'read':>8}{'written':>9}{'seconds':>9}   tokens read an item")
     for name, outcomes in found.items():
         read, written = sum(o.read for o in outcomes), sum(o.written for o in outcomes)

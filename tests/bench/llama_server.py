@@ -5,7 +5,7 @@ Where to get it: build it from the source archive of llama-cpp-python, so that b
 
     pip download --no-binary :all: --no-deps llama-cpp-python==X.Y.Z && tar xf llama_cpp_python-X.Y.Z.tar.gz
     cmake -S llama_cpp_python-X.Y.Z/vendor/llama.cpp -B build/llama-server -DCMAKE_BUILD_TYPE=Release \\
-          -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF
+          -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF
     cmake --build build/llama-server --target llama-server -j      # then --server build/llama-server/bin/llama-server
 
 Knows nothing of roles or prompts: ids in, ids out.

@@ -56,9 +56,11 @@ def cold_logits(engine: LlamaEngine, prompt: Prompt, cuts: Sequence[int] = ()) -
     edges = sorted({*(cuts or (len(plan.prefix), len(plan.prefix) + len(plan.head))), len(tokens)} - {0})
     for start, end in zip([0, *edges], edges, strict=False):
         under = plan.first if end <= len(plan.prefix) + len(plan.head) else plan.then
-        lanes.read(lane, tokens[start:min(end, len(tokens) - 1)], under)
-    lanes.decode([Row(lane, tokens[-1], wanted=True)], plan.then)
-    found = engine.logits(0).copy()
+        if end < len(tokens):
+            lanes.read(lane, tokens[start:end], under)
+    last = tokens[start:]
+    lanes.decode([Row(lane, token, i == len(last) - 1) for i, token in enumerate(last)], under)
+    found = engine.logits(len(last) - 1).copy()
     lanes.drop(lane)
     return found
 

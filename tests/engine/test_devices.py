@@ -236,7 +236,8 @@ class Slow(ScriptedEngine):
             time.sleep(0.005)
         return super().stream(prompt, sampling, schema=schema, cancel=cancel)
 
-    def prepare(self, prompt: Prompt, *, cancel: Callable[[], bool] = never) -> int:
+    def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:
+        assert not keep
         return sum(1 for _ in self.stream(prompt, GREEDY, cancel=cancel))
 
     def stream_many(self, prompts: Sequence[Prompt], samplings: Sequence[Sampling], *,

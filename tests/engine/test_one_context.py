@@ -157,7 +157,8 @@ def quantised(engine: LlamaEngine, capsys: pytest.CaptureFixture[str]) -> None:
     prompts = [plain("chatml", history, last) for last in ("Answer as the critic.", "Name one step.", "Be brief.")]
     cold = [cold_logits(engine, prompt) for prompt in prompts]
     length = len(engine.plan(prompts[0], 1).prefix)
-    shifted = [[cold_logits(engine, prompt, cuts) for cuts in ([length // 2], [length - 7], range(3, length, 41))]
+    cuts: list[Any] = [[length // 2, length], [length, length + 9], [*range(3, length, 41), length + 5], [length - 7]]
+    shifted = [[cold_logits(engine, prompt, cut) for cut in [*cuts, [engine.plan(prompt, 1).length - 1]]]
                for prompt in prompts]
     between = max(distance(one, other) for one, others in zip(cold, shifted, strict=True) for other in others)
 
@@ -210,6 +211,40 @@ def test_a_plain_lora_keeps_its_own_prefix_warm(tiny_core: Path, lora: Adapter) 
         reused = [said(engine, prompt)[1].usage.reused for prompt in (with_lora, asked(), with_lora, asked())]
 
         assert reused == [0, 0, *[len(engine.plan(asked(), 1).prefix)] * 2]
+
+
+def test_a_plain_lora_role_forgets_its_header_and_keeps_its_history(attention_core: Path, tmp_path: Path) -> None:
+    """Its header is no part of the history, so its lane is cut where the two part, and holds each token once."""
+    from tests import tiny
+
+    lora = Adapter(str(tiny.adapter(tmp_path / "lora.gguf", attention_core)))
+    with opened(attention_core) as engine, opened(attention_core) as cold:
+        ids, _ = said(engine, replace(asked(), adapters=(lora,)))
+        later = replace(with_answer(replace(asked(), tail=asked("").tail), tuple(ids), engine.id, "And peas?"),
+                        adapters=(lora,), tail=asked().tail)
+        last = said(engine, later)[1]
+
+        assert last.usage is not None
+        # Header and answer both open with <|im_start|>, so one token more is common.
+        assert last.usage.reused == len(engine.plan(asked(), 1).prefix) + 1
+        assert len([lane for lane in engine.lanes.lanes if lane.key]) == 1
+        assert distance(logits(engine, later), cold_logits(cold, later)) < CLOSE
+
+
+def test_more_cells_than_the_longest_prompt_keep_more_roles_warm(attention_core: Path, tmp_path: Path) -> None:
+    from tests import tiny
+
+    roles = [replace(asked(), adapters=(Adapter(str(tiny.adapter(tmp_path / f"{n}.gguf", attention_core, seed=n))),))
+             for n in range(5)]
+    kept = []
+    for cells in (None, 4096):
+        with opened(attention_core, n_ctx=512, cells=cells) as engine:
+            assert engine.n_ctx == 512
+            for _ in range(2):
+                reused = [said(engine, role)[1].usage for role in roles]
+            kept.append(sum(usage.reused > 0 for usage in reused if usage))
+
+    assert kept[0] < kept[1] == 5
 
 
 def test_warm_prefixes_stay_within_their_share_and_the_longest_unused_goes_first(attention_core: Path,

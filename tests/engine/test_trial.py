@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -296,4 +297,4 @@ def test_a_hostile_template_is_refused_in_bounded_time_and_its_core_is_not(
     assert verdict.ok
     assert verdict.facts
     assert verdict.family is None
-    assert reason in verdict.reason
+    assert re.search(reason, verdict.reason)

@@ -104,6 +104,9 @@ class Lanes:
             lane = self._new(key)
         elif reused == len(found.tokens) and not found.busy:
             lane = found
+        elif key and not found.busy:
+            lane = found  # a role's own lane: what it wrote under its header is not what it reads now
+            self._cut(lane, reused)
         else:
             lane = self.copy(found, reused)
         self._touch(lane)
@@ -124,6 +127,11 @@ class Lanes:
             lane.busy = False
         self._bound(lane)
         return lane, reused, True
+
+    def _cut(self, lane: Lane, length: int) -> None:
+        """Forget the end of a lane. Only where `nearest` may use the middle of one."""
+        self._l.llama_memory_seq_rm(self._memory, lane.seq, length, -1)
+        del lane.tokens[length:]
 
     def copy(self, lane: Lane, length: int) -> Lane:
         """A new lane with the first `length` tokens of another; where cuts cannot be, only whole lanes are copied."""

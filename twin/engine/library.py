@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import sys
 from collections import deque
 from collections.abc import Mapping
@@ -25,6 +26,10 @@ def llama() -> Any:
     """The llama_cpp module, imported (0.4 s) on first use; its log goes to a ring buffer: stdout and stderr belong to
     faces. Raises ModelMissing where it is not installed or not compiled."""
     global _log_callback
+    # OpenMP threads that wait spin, and beside another busy program that starves both. Read once, when it is loaded.
+    # 2 cores, SmolLM2, default against 1000: alone reading 330/337 and writing 120/123 tokens a second; two at once
+    # 95/150 and 26/26. (Passive waiting: alone 42 written; 20000: two at once 2.)
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         import llama_cpp  # deferred: 0.4 s and a compiled library that may not be built yet
     except (ImportError, OSError) as error:

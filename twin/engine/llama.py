@@ -60,16 +60,18 @@ class LlamaEngine:
     """A GGUF core. `trusted` skips the trial load in a child, for files whose sha256 was verified.
 
     family: chat form, by name or as learned by the trial. n_ctx: tokens of a prompt with its answer, capped by what
-    the core was trained for; `yarn` (a factor over 1) stretches that (YaRN, Peng et al. 2023). n_seq: answers and
-    prefixes alive at once. experts: active experts a token of a mixture. warm: share of the context that prefixes of
-    plain LoRA roles may keep. snapshots: where constant prefixes and conversations are kept between runs.
+    the core was trained for; `yarn` (a factor over 1) stretches that (YaRN, Peng et al. 2023). cells: tokens that all
+    prefixes and answers may hold together, n_ctx when None; plain LoRA roles and councils want more. n_seq: answers
+    and prefixes alive at once. experts: active experts a token of a mixture. warm: share of the cells that prefixes
+    of plain LoRA roles may keep. snapshots: where constant prefixes and conversations are kept between runs.
     Raises ModelMissing, ModelBroken, CannotDo, ModelError.
     """
 
     def __init__(self, path: Path, *, family: str | Family | None = None, n_ctx: int = 8192,
                  n_threads: int | None = None, placement: Placement | None = None, trusted: bool = False,
                  sha256: str | None = None, yarn: float | None = None, experts: int | None = None,
-                 n_seq: int | None = None, warm: float = 0.5, snapshots: Snapshots | None = None) -> None:
+                 cells: int | None = None, n_seq: int | None = None, warm: float = 0.5,
+                 snapshots: Snapshots | None = None) -> None:
         self._lanes: Lanes | None = None
         self.lock = threading.RLock()
         self.path = Path(path)
@@ -91,14 +93,14 @@ class LlamaEngine:
         self.id = f"{self.path.stem}@{self.sha256[:16]}"
         self.snapshots = snapshots
         try:
-            context = self._context(n_ctx, n_threads or machine.processors(), yarn, n_seq)
+            self.n_ctx = self._longest(n_ctx, yarn)
+            context = self._context(max(cells or 0, self.n_ctx), n_threads or machine.processors(), yarn, n_seq)
         except BaseException:
             self.weights.close()
             raise
         lib = library.llama()
-        self.n_ctx = int(lib.llama_n_ctx(context))
         self._lanes = Lanes(self.weights, context, n_batch=int(lib.llama_n_batch(context)),
-                            warm=int(self.n_ctx * warm), remote=bool(self.placement.servers))
+                            warm=int(lib.llama_n_ctx(context) * warm), remote=bool(self.placement.servers))
         if n_ctx > self.n_ctx or yarn:
             after = f"; YaRN stretches them to {self.n_ctx}." if yarn else ", so the context is that long."
             notes.append(f"{self.path.stem} was trained for {self.weights.native_context} tokens{after}")
@@ -110,22 +112,27 @@ class LlamaEngine:
     def __repr__(self) -> str:
         return f"LlamaEngine({self.id}, n_ctx={self.n_ctx})"
 
-    def _context(self, n_ctx: int, n_threads: int, yarn: float | None, n_seq: int | None) -> Any:
+    def _longest(self, n_ctx: int, yarn: float | None) -> int:
+        """Tokens of the longest prompt with its answer: what is asked, at most what the core was trained for."""
+        if yarn is None:
+            trained = self.weights.facts.n_ctx_train
+            return min(n_ctx, trained) if trained > 0 else n_ctx
+        if not 1.0 < yarn <= 32.0:
+            raise UsageError(f"A YaRN factor of {yarn} makes no sense.", "Give a factor over 1, such as 4.")
+        lib = library.llama()
+        if lib.llama_model_rope_type(self.weights.model) == lib.LLAMA_ROPE_TYPE_NONE:
+            raise CannotDo(f"{self.path.name} has no rotary positions to stretch.", "Leave `yarn` unset.")
+        return min(n_ctx, int(self.weights.native_context * yarn))
+
+    def _context(self, cells: int, n_threads: int, yarn: float | None, n_seq: int | None) -> Any:
         lib, facts = library.llama(), self.weights.facts
-        longest = facts.n_ctx_train
         params = lib.llama_context_default_params()
         self._alive = devices.apply(self.placement, None, params)
         if yarn is not None:
-            if not 1.0 < yarn <= 32.0:
-                raise UsageError(f"A YaRN factor of {yarn} makes no sense.", "Give a factor over 1, such as 4.")
-            if lib.llama_model_rope_type(self.weights.model) == lib.LLAMA_ROPE_TYPE_NONE:
-                raise CannotDo(f"{self.path.name} has no rotary positions to stretch.", "Leave `yarn` unset.")
             params.rope_scaling_type = lib.LLAMA_ROPE_SCALING_TYPE_YARN
             params.rope_freq_scale = 1.0 / yarn
-            native = self.weights.native_context
-            params.yarn_orig_ctx = native
-            longest = int(native * yarn)
-        params.n_ctx = min(n_ctx, longest) if longest > 0 else n_ctx
+            params.yarn_orig_ctx = self.weights.native_context
+        params.n_ctx = cells
         on_cards = self.placement.n_gpu_layers != 0 and not self.placement.servers and lib.llama_supports_gpu_offload()
         params.n_batch = params.n_ubatch = BATCH_ON_CARDS if on_cards else BATCH
         params.n_threads = params.n_threads_batch = n_threads
@@ -137,7 +144,7 @@ class LlamaEngine:
         library.forget_log()
         context = lib.llama_init_from_model(self.weights.model, params)
         if not context:
-            raise ModelError(f"No context of {n_ctx} tokens could be made for {self.path.name} ({library.reason()}).",
+            raise ModelError(f"No context of {cells} tokens could be made for {self.path.name} ({library.reason()}).",
                              "Ask for a smaller context, or free memory.")
         return context
 
