@@ -16,7 +16,7 @@ empty cache; the constitution is read inside the clock. Rendering and tokenising
 read or written before, among them the last token of each answer, which is never decoded while it is written. Ours
 reads with the base again what an activated LoRA wrote; llama-server keeps it as if the base had read it: fewer tokens,
 not what a cold reading gives. (It also switches the adapter on one token before its invocation: with the same boundary
-ours writes the same text.) llama-server has the cells of `--n-ctx` four times, ours once.
+ours writes the same text.) Both sides have the cells of `--n-ctx` four times.
 --idle runs ours once more with engine.prepare between turns, as Twin.settle does it, its seconds counted apart.
 Figures: medians over --runs, runs interleaved. Run it on an idle machine: where other programs want the cores,
 OpenMP's spinning threads make both sides many times slower, and OMP_WAIT_POLICY=passive helps.
@@ -45,7 +45,7 @@ from twin.catalog import Catalog
 from twin.engine import library, sampler
 from twin.engine.llama import BATCH, LlamaEngine
 from twin.engine.weights import Weights
-from twin.prompt import render
+from twin.prompt import REPEATS, render
 from twin.types import Adapter, Prompt, Route, Sampling, Turn, Written
 
 ROLES = ("architect", "critic", "empiricist", "mentor")
@@ -177,7 +177,8 @@ class Bench:
     """One core, one order of speakers, and both engines that hold the conversation."""
 
     def __init__(self, engine: LlamaEngine, adapters: dict[tuple[str, str], Adapter], banned: list[int],
-                 program: Path | None) -> None:
+                 program: Path | None, repeats: int) -> None:
+        self.repeats = repeats
         self.engine, self.adapters, self.banned, self.batch = engine, adapters, banned, BATCH
         self.start = partial(Server, program or Path(), engine.path, slots=len(ROLES), n_ctx=engine.n_ctx,
                              threads=machine.processors())
@@ -235,7 +236,7 @@ class Bench:
         engine = self.engine
         made = render(family=engine.family, question=question, header=header, role=role, history=turns,
                       count=lambda piece: len(engine.tokenize(piece)), budget=engine.n_ctx - N - 16,
-                      adapters=adapters)
+                      adapters=adapters, repeats=self.repeats)
         if made.dropped:
             raise SystemExit(f"The conversation does not fit {engine.n_ctx} tokens: give a larger --n-ctx.")
         return made
@@ -302,17 +303,19 @@ def main() -> None:
     parser.add_argument("--skip", nargs="+", help="variants to leave out; default: none for smollm2-135m, else two")
     parser.add_argument("--idle", action="store_true", help="run ours once more with idle work between turns")
     parser.add_argument("--n-ctx", type=int, default=4096)
+    parser.add_argument("--repeats", type=int, default=REPEATS, help="answers in a row that a header stands before")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server never outlives the bench
     runs = asked.runs or (3 if asked.model == SMALL else 1)
-    engine = LlamaEngine(Catalog().path(asked.model), n_ctx=asked.n_ctx, trusted=True)
+    engine = LlamaEngine(Catalog().path(asked.model), n_ctx=asked.n_ctx, cells=4 * asked.n_ctx, trusted=True)
     wanted = [*OURS, AGAIN, *([replace(one, how="idle", idle=True) for one in OURS] if asked.idle else []),
               *(SERVER if asked.server else [])]
     skip = asked.skip or ([] if asked.model == SMALL else ["server: one role*", "server: prompt, slot a role"])
     wanted = [one for one in wanted if any(fnmatch(one.name, pattern) for pattern in asked.only)
               and not any(fnmatch(one.name, pattern) for pattern in skip)]
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(engine, make_adapters(engine, asked.model, Path(folder)), never_end(engine), asked.server)
+        bench = Bench(engine, make_adapters(engine, asked.model, Path(folder)), never_end(engine), asked.server,
+                      asked.repeats)
         print(f"{asked.model}, {machine.processors()} threads, {asked.turns} turns of {N} tokens, {runs} run(s)")
         if asked.server is None:
             print("llama-server: left out, no --server was given")

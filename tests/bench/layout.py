@@ -2,9 +2,10 @@
 
 Role last: constitution, history and question first, the header as last system message, so that roles share what was
 read. Role first: the header in the first system message, the usual layout. Turns back: the header stands in the
-history, k answers ago, and the k answers between obey it. Returning: its role answered, then another one did, and now
-it is asked again, with its whole header or with a reminder of it. The same items go through all, greedily. Prints
-adherence by kind, accuracy on questions with one right result, paired differences, tokens read and seconds.
+history, k answers ago, and the k answers between obey it; with a reminder last, with the whole header last, or without.
+Returning: its role answered, then another one did, and now it is asked again, with its whole header or with a reminder
+of it. The same items go through all, greedily. Prints adherence by kind, accuracy on questions with one right result,
+paired differences, tokens read and seconds.
 Data and checks of answers: layout.toml and the functions below. Knows the text of an answer, not whether it is good.
 """
 from __future__ import annotations
@@ -131,6 +132,15 @@ def judge(check: Mapping[str, Any], said: str, ended: bool = True) -> Verdict:
     return CHECKS[check["name"]](said, ended, **{key: value for key, value in check.items() if key != "name"})
 
 
+REMINDER = {"en": "Do exactly as you were instructed above.", "ru": "Делай в точности так, как сказано тебе выше."}
+
+
+def reminder(header: str) -> str:
+    """The first sentence of a header, and words that point back to the rest."""
+    start, end = sentence_spans(header)[0]
+    return f"{header[start:end]} {REMINDER[language_of(header)]}"
+
+
 @dataclass(frozen=True)
 class Item:
     """One question under one header. `group`: items of one header are not independent of each other."""
@@ -169,15 +179,12 @@ def first(item: Item, family: str | Family) -> Prompt:
     return plain(family, [("system", f"{CONSTITUTION}\n\n{item.header}"), *item.history, ("user", item.question)])
 
 
-def turns_back(item: Item, family: str | Family, k: int) -> Prompt:
-    """The header before the answer k exchanges ago; the k answers since obey it."""
+def turns_back(item: Item, family: str | Family, k: int, told: str = "") -> Prompt:
+    """The header before the answer k exchanges ago; the k answers since obey it. `told`: what stands last besides."""
     (asked, said), *more = item.between[:k]
     since: Messages = [pair for ask, answer in more for pair in (("user", ask), ("assistant", answer))]
     return plain(family, [("system", CONSTITUTION), *item.history, ("user", asked), ("system", item.header),
-                          ("assistant", said), *since, ("user", item.question)])
-
-
-REMINDER = {"en": "Do exactly as you were instructed above.", "ru": "Делай в точности так, как сказано тебе выше."}
+                          ("assistant", said), *since, ("user", item.question)], told)
 
 
 def returning(item: Item, other: Item, family: str | Family, reminded: bool) -> Prompt:
@@ -186,10 +193,9 @@ def returning(item: Item, other: Item, family: str | Family, reminded: bool) -> 
     began, *_ = item.between
     others: Messages = [pair for asked, said in other.between[:2] for pair in (("user", asked), ("assistant", said))]
     others.insert(1, ("system", other.header))
-    start, end = sentence_spans(item.header)[0][:2]
-    told = f"{item.header[start:end]} {REMINDER[language_of(item.header)]}" if reminded else item.header
     return plain(family, [("system", CONSTITUTION), *item.history, ("user", began[0]), ("system", item.header),
-                          ("assistant", began[1]), *others, ("user", item.question)], told)
+                          ("assistant", began[1]), *others, ("user", item.question)],
+                 reminder(item.header) if reminded else item.header)
 
 
 @dataclass(frozen=True)
@@ -227,8 +233,9 @@ def prompts(items: Sequence[Item], family: str | Family, distances: Iterable[int
     """
     asked = [(name, item, place(item, family)) for name, place in (("last", last), ("first", first)) for item in items]
     for header in dict.fromkeys(item.header for item in items if item.between):
-        asked += [(f"{k} back", item, turns_back(item, family, k)) for k in sorted(set(distances)) for item in items
-                  if item.header == header]
+        asked += [(f"{k} back{name}", item, turns_back(item, family, k, told))
+                  for k in sorted(set(distances)) for item in items if item.header == header
+                  for name, told in (("", ""), (", remind", reminder(header)), (", again", header))]
     roles = [item for item in items if item.between]
     for name, reminded in (("returning", False), ("reminded", True)):
         for n, item in enumerate(roles):
@@ -283,7 +290,7 @@ def report(model: str, items: Sequence[Item], found: Mapping[str, Sequence[Outco
         mine, theirs = ([o for o in found[name] if o.kind in chosen] for name in ("last", "first"))
         row(title, mine, theirs, groups)
     print("\n" + head.format("header stands", "n", "there", "last", "diff", "95 %", "only", MARGIN))
-    for name in (name for name in found if name.endswith("back")):
+    for name in (name for name in found if "back" in name):
         row(name, found[name], found["last"], groups)
     row("reminded", found["reminded"], found["returning"], groups)  # the whole header again is what it would save
     print(f"\n  {'header':14}{'items':>6}{'read':>8}{'written':>9}{'seconds':>9}   tokens read an item")
