@@ -74,7 +74,9 @@ class Stream:
         self._group.release(self._answer)
 
     def __del__(self) -> None:
-        self.close()
+        # The collector can come in the middle of a step, in any thread: the lane is given back at the next look.
+        if not self._answer.done:
+            self._group.engine.abandoned.append(self.close)
 
 
 class Group:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +75,7 @@ class LlamaEngine:
                  snapshots: Snapshots | None = None) -> None:
         self._lanes: Lanes | None = None
         self.lock = threading.RLock()
+        self.abandoned: deque[Callable[[], None]] = deque()  # answers that were dropped half-way, to be closed
         self.path = Path(path)
         self.id, self.n_ctx = self.path.stem, 0
         if not self.path.is_file():
@@ -166,6 +168,8 @@ class LlamaEngine:
         """The sequences of the context. Raises ModelError when the engine was closed."""
         if self._lanes is None:
             raise ModelError("The engine is closed.", "Open the twin again.")
+        while self.abandoned:
+            self.abandoned.popleft()()
         return self._lanes
 
     # ---- tokens ------------------------------------------------------------------------------------------------
