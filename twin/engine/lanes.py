@@ -20,8 +20,9 @@ from twin.errors import ContextFull, ModelError
 from twin.types import never
 
 # Idle lanes that the base keeps. Attention runs over all cells in use, so old ones cost: at 500 shared tokens a switch
-# took 0.059 s, and 0.104 s beside 20 finished answers. Four: this conversation, its last answers, one to return to.
-IDLE = 4
+# took 0.059 s, and 0.104 s beside 20 finished answers. Three: this conversation, its last answer, one to return to;
+# where lanes cannot be cut, the constitution, the question and its answer.
+IDLE = 3
 
 
 @dataclass
