@@ -170,7 +170,9 @@ def test_the_table_counts_pairs(capsys: pytest.CaptureFixture[str]) -> None:
     found = {name: [Outcome(name, item.id, item.kind, passed(item), "", 30, 10, 1.5) for item in items]
              for name, items, passed in (("last", ITEMS, lambda _: True),
                                          ("first", ITEMS, lambda item: item.kind != "length"),
-                                         ("1 back", spaced(), lambda item: item.kind == "length"))}
+                                         ("1 back", spaced(), lambda item: item.kind == "length"),
+                                         ("returning", spaced(), lambda _: True),
+                                         ("reminded", spaced(), lambda item: item.kind != "length"))}
     layout.report("a core", ITEMS, found)
     lines = {line[2:16].strip(): line[16:].split() for line in capsys.readouterr().out.splitlines()}
 
