@@ -4,6 +4,7 @@ from __future__ import annotations
 import stat
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,21 @@ def test_a_home_that_is_a_file_is_refused_with_a_next_step(tmp_path: Path) -> No
 
     with pytest.raises(HomeError, match="--home"):
         Home(tmp_path / "file").create()
+
+
+def test_an_adapter_is_found_in_the_home_by_name_or_hash_and_a_pinned_one_is_no_other(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies in the folder one happens to stand in is nobody's adapter."""
+    home = Home(tmp_path / "home")
+    home.adapters.mkdir(parents=True)
+    mine = home.adapters / "me.gguf"
+    mine.write_bytes(b"mine")
+    (tmp_path / "me.gguf").write_bytes(b"another")
+    monkeypatch.chdir(tmp_path)
+    known = sha256(b"mine").hexdigest()
+
+    assert home.adapter("me.gguf") == mine
+    assert home.adapter(str(tmp_path / "me.gguf")) == tmp_path / "me.gguf"
+    assert home.adapter(None, known) == home.adapter("me.gguf", known) == mine
+    for nothing in (home.adapter("me.gguf", "0" * 64), home.adapter(None, "0" * 64), home.adapter("~nobody/x.gguf")):
+        assert not nothing.exists()

@@ -104,13 +104,14 @@ class Twin:
 
     def close(self) -> None:
         """Keep what the core has read, then free it and the embedder; the stores hold nothing open."""
-        if self._engine is not None:
+        try:
             with suppress(TwinError):  # a full disk costs the next run some reading, nothing else
                 self.settle(keep=True, cancel=lambda: True)
-        for part in (self._engine, self.embedder):
-            if part is not None and hasattr(part, "close"):
-                part.close()
-        self._engine = None
+        finally:
+            engine, self._engine = self._engine, None
+            for part in (engine, self.embedder):
+                if part is not None and hasattr(part, "close"):
+                    part.close()
 
     # ---- what the person wrote ---------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 import platformdirs
@@ -104,16 +105,14 @@ class Home:
         return self.root / "adapters"
 
     def adapter(self, name: str | None, sha256: str | None = None) -> Path:
-        """Where an adapter lies: by its name as it stands, in the home or in `adapters`; without one, the file there
-        with this sha256. A path that does not exist when there is none."""
+        """Where an adapter lies: an absolute path as it stands, else in the home or its `adapters`; without a name, the
+        file there with this sha256. A path that does not exist when there is none, or when name and sha256 disagree."""
+        none = self.adapters / f"{sha256 or name}.gguf"
         if name:
-            places = [Path(name).expanduser(), self.root / name, self.adapters / name]
-            return next((place for place in places if place.is_file()), places[-1])
-        for file in sorted(self.adapters.glob("*.gguf")):
-            with file.open("rb") as content:
-                if hashlib.file_digest(content, "sha256").hexdigest() == sha256:
-                    return file
-        return self.adapters / f"{sha256}.gguf"
+            places = [Path(name)] if Path(name).is_absolute() else [self.root / name, self.adapters / name]
+            found = next((place for place in places if place.is_file()), places[-1])
+            return none if sha256 and found.is_file() and _sha256(found) != sha256 else found
+        return next((file for file in sorted(self.adapters.glob("*.gguf")) if _sha256(file) == sha256), none)
 
     @property
     def snapshots(self) -> Path:
@@ -162,3 +161,14 @@ def _holder(note: Path) -> str:
         return f"process {who['pid']} on {who['host']} ({who['program']}: {who['doing']}, since {who['since']})"
     except (OSError, ValueError, KeyError):
         return "another process"
+
+
+def _sha256(path: Path) -> str:
+    seen = path.stat()
+    return _sha256_at(path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _sha256_at(path: Path, *_identity: int) -> str:
+    with path.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -352,6 +352,7 @@ def test_an_answer_that_is_left_gives_its_lane_back(attention_core: Path) -> Non
         assert [lane.busy for lane in engine.lanes.lanes].count(True) == 1
         del stream
         gc.collect()
+        engine.sweep()
         assert not any(lane.busy for lane in engine.lanes.lanes)
 
 
@@ -378,9 +379,10 @@ def test_two_hundred_cancels_leak_nothing(tiny_core: Path, lora: Adapter, alora:
             sizes.append(process.memory_info().rss)
         del stream
         gc.collect()
+        engine.sweep()
 
         assert not any(lane.busy for lane in engine.lanes.lanes)
-        assert len(engine.lanes._seqs) + len(engine.lanes.lanes) == 40 or not engine.lanes.can_cut
+        assert len(engine.lanes._seqs) + len(engine.lanes.lanes) == (40 if engine.lanes.can_cut else 20)
         assert max(sizes[150:]) - max(sizes[30:60]) < 8 << 20
         assert said(engine, asked())[0] == expected
 

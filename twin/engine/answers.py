@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from twin.engine import library, sampler
 from twin.engine.lanes import Lane, Row
 from twin.engine.weights import BASE
-from twin.errors import ContextFull, TwinError
+from twin.errors import ContextFull, ModelError, TwinError
 from twin.types import Piece, Prompt, Sampling, Usage, Written
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ class Group:
     def step(self, wanted: Answer) -> None:
         """One batch, for the answer that is waited for and all that are written beside it."""
         with self.engine.lock:
+            self.engine.sweep()
             wanted.began = wanted.began or time.perf_counter()
             if self.cancel():
                 for answer in [*self.writing, *self.waiting]:
@@ -107,7 +108,7 @@ class Group:
                 if self.writing:
                     self._decode()
             except TwinError as error:  # the context is one: what fails for the batch fails for each answer in it
-                for answer in self.writing or [wanted]:
+                for answer in list(self.writing) or [wanted]:
                     self._fail(answer, error)
 
     def release(self, answer: Answer, *, keep: bool = False) -> None:
@@ -140,11 +141,13 @@ class Group:
             try:
                 plan = answer.plan = answer.plan or self.engine.plan(answer.asked, answer.sampling.max_tokens)
                 if self.writing and not self._fits(plan, answer.sampling):
+                    answer.plan = None  # its adapters may be unloaded until there is room
                     return
                 answer.chain = answer.chain or sampler.chain(self.engine.weights, answer.sampling, answer.schema)
                 answer.lane, answer.reused, answer.reread = self.engine.begin(plan, self.cancel)
             except ContextFull as error:
                 if self.writing:
+                    answer.plan = None
                     return  # room comes when another answer is done
                 self._fail(answer, error)
                 continue
@@ -163,8 +166,10 @@ class Group:
         plans = [(plan, sampling.max_tokens)]
         plans += [(one.plan, one.sampling.max_tokens) for one in self.writing if one.plan]
         own = sum(one.length - len(one.prefix) + room for one, room in plans)
-        lanes = self.engine.lanes
-        return lanes.free_seqs >= 2 and max(len(one.prefix) for one, _ in plans) + own <= lanes.cells
+        lanes, mine = self.engine.lanes, [answer.lane for answer in self.writing]
+        others = sum(len(lane.tokens) for lane in lanes.lanes if lane.busy and lane not in mine)  # at most: some share
+        shared = max(len(one.prefix) for one, _ in plans)
+        return lanes.free_seqs >= 2 and shared + own + others <= lanes.cells
 
     def _decode(self) -> None:
         """One batch for all; then every answer that has read everything draws its next token."""
@@ -176,6 +181,8 @@ class Group:
             if part and not answer.unread:
                 rows[-1] = replace(rows[-1], wanted=True)
                 ready.append((answer, len(rows) - 1))
+        if not rows:
+            raise ModelError("An answer has nothing to read and is not done.", "Ask again.")
         plan = self.writing[0].plan
         lanes.decode(rows, plan.then if plan else BASE)
         for answer, row in ready:

@@ -89,7 +89,9 @@ class IsolatedEngine:
         return scored
 
     def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:
-        """Read what the prompt shares with others; `cancel` is asked every POLL_S."""
+        """Read what the prompt shares; `cancel` is asked every POLL_S, and before a child is started for it."""
+        if self._child is None and cancel():
+            return 0
         return int(self._ask(cancel, "prepare", prompt, keep))
 
     def choose(self, prompt: Prompt, options: Sequence[str]) -> list[float]:

@@ -25,7 +25,7 @@ from twin.types import never
 IDLE = 3
 
 
-@dataclass
+@dataclass(eq=False)
 class Lane:
     """One sequence. `busy` while somebody writes to it; `used` orders lanes by last use.
 
@@ -44,7 +44,7 @@ class Row:
     """One token of a batch: where it stands, and whether its logits are wanted."""
 
     lane: Lane
-    token: int
+    token: int = field(repr=False)
     wanted: bool = False
 
 
@@ -235,6 +235,8 @@ class Lanes:
         Logits of a wanted row are read by its index until the next call. Idle lanes are given up, oldest first, while
         no cells are free. Raises ContextFull when none is left to give up, ModelError for any other failure.
         """
+        if any(row.lane not in self.lanes for row in rows):
+            raise ModelError("What this answer rested on was lost when another one failed.", "Ask again.")
         self._use(key)
         batch = self._batch
         at: dict[int, int] = {}

@@ -13,7 +13,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,9 @@ SEQUENCES, SEQUENCES_RECURRENT = 40, 20  # each recurrent sequence costs a whole
 class Plan:
     """A prompt as token ids: `prefix` and `head` are read under `first`, `tail` under `then`."""
 
-    prefix: list[int]
-    head: list[int]
-    tail: list[int]
+    prefix: list[int] = field(repr=False)
+    head: list[int] = field(repr=False)
+    tail: list[int] = field(repr=False)
     first: Key
     then: Key
     header: int
@@ -96,7 +96,8 @@ class LlamaEngine:
         self.snapshots = snapshots
         try:
             self.n_ctx = self._longest(n_ctx, yarn)
-            context = self._context(max(cells or 0, self.n_ctx), n_threads or machine.processors(), yarn, n_seq)
+            # llama.cpp asserts as many cells as sequences; a file may say that it was trained for three tokens.
+            context = self._context(max(cells or 0, self.n_ctx, 256), n_threads or machine.processors(), yarn, n_seq)
         except BaseException:
             self.weights.close()
             raise
@@ -109,7 +110,7 @@ class LlamaEngine:
         self.notes = (*notes, *changes)
         # What makes states of one run useless to another: all that changes the numbers, or how they are laid out.
         self._state_key = f"{self.sha256} {self.placement.kv_type} {self.placement.flash_attention} {yarn} {experts} " \
-                          f"{lib.__version__}"
+                          f"{lib.llama_n_ctx(context)} {lib.__version__}"
 
     def __repr__(self) -> str:
         return f"LlamaEngine({self.id}, n_ctx={self.n_ctx})"
@@ -168,15 +169,20 @@ class LlamaEngine:
         """The sequences of the context. Raises ModelError when the engine was closed."""
         if self._lanes is None:
             raise ModelError("The engine is closed.", "Open the twin again.")
+        return self._lanes
+
+    def sweep(self) -> None:
+        """Close what was dropped half-way. Called where nothing is being changed, with the lock held."""
         while self.abandoned:
             self.abandoned.popleft()()
-        return self._lanes
+        _ = self.lanes  # raises when the engine is closed
 
     # ---- tokens ------------------------------------------------------------------------------------------------
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; with special=False `<|im_end|>` inside it stays ordinary pieces of text."""
-        return self.weights.tokenize(text, special=special)
+        with self.lock:  # another thread may be closing
+            return self.weights.tokenize(text, special=special)
 
     def _ids(self, segment: Segment) -> list[int]:
         if segment.written is not None and segment.written.core == self.id:
@@ -268,6 +274,7 @@ class LlamaEngine:
     def _logits(self, asked: Prompt, more: Sequence[int]) -> list[NDArray[np.float32]]:
         """Logits (n_vocab,) after the prompt and after each of `more` tokens."""
         with self.lock:
+            self.sweep()
             plan = self.plan(asked, len(more) + 1)
             lane, _, _ = self.begin(plan, never)
             assert lane is not None  # noqa: S101 - nobody cancels
@@ -306,7 +313,11 @@ class LlamaEngine:
         own.busy = True
         if plan.first != plan.then:
             own.key = None
-            self.lanes.read(own, plan.head, plan.first)
+            try:
+                self.lanes.read(own, plan.head, plan.first)
+            except BaseException:
+                self.lanes.drop(own)
+                raise
         return own, reused, reread
 
     def _share(self, plan: Plan, cancel: Callable[[], bool]) -> tuple[Lane, int, bool]:
@@ -326,6 +337,7 @@ class LlamaEngine:
         `keep` saves what is read by then as snapshots: what every conversation begins with, and this one.
         """
         with self.lock:
+            self.sweep()
             plan = self.plan(asked, 1)
             before = self.lanes.read_tokens
             lane, _, _ = self._share(plan, cancel)
@@ -351,6 +363,7 @@ class LlamaEngine:
     def unload(self, adapter: Adapter) -> None:
         """Free an adapter and all that was read with it; the base and its prefixes stay."""
         with self.lock:
+            self.sweep()
             if any(lane.busy for lane in self.lanes.lanes):
                 raise UsageError("An answer is being written.", "Finish or stop it first.")
             self.lanes.unload(self.weights.adapter(adapter).sha256)

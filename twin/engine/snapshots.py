@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Found:
     """A snapshot that fits: its file and the tokens it holds."""
 
     path: Path
-    tokens: list[int]
+    tokens: list[int] = field(repr=False)
 
 
 class Snapshots:
@@ -43,7 +44,11 @@ class Snapshots:
 
     def files(self) -> list[Path]:
         """The snapshots, longest unused first."""
-        return sorted(self.folder.glob(f"*{_SUFFIX}"), key=lambda path: path.stat().st_mtime_ns)
+        times: list[tuple[int, Path]] = []
+        for path in self.folder.glob(f"*{_SUFFIX}"):
+            with suppress(FileNotFoundError):  # another process made room
+                times.append((path.stat().st_mtime_ns, path))
+        return [path for _, path in sorted(times)]
 
     def save(self, context: str, tokens: Sequence[int], state: bytes | bytearray, *,
              forget_over: int | None = None) -> Path | None:
@@ -86,14 +91,17 @@ class Snapshots:
             found.path.unlink(missing_ok=True)
             return None
         head, ids, offset = held
-        with found.path.open("rb") as file:
-            state = bytearray(os.fstat(file.fileno()).st_size - offset)
-            file.seek(offset)
-            file.readinto(state)
+        try:
+            with found.path.open("rb") as file:
+                state = bytearray(os.fstat(file.fileno()).st_size - offset)
+                file.seek(offset)
+                file.readinto(state)
+            os.utime(found.path)  # used now
+        except OSError:  # another process made room
+            return None
         if _hash(ids.tobytes(), state) != head["hash"]:
             found.path.unlink(missing_ok=True)
             return None
-        os.utime(found.path)  # used now
         return state
 
     def clear(self) -> int:
@@ -130,9 +138,15 @@ def _head(path: Path) -> tuple[dict[str, Any], NDArray[np.int32], int] | None:
             if file.read(len(_MAGIC)) != _MAGIC:
                 return None
             head = json.loads(file.read(min(int.from_bytes(file.read(4), "little"), 1 << 16)))
-            ids = np.frombuffer(file.read(4 * head["tokens"]), dtype=np.int32)
-            if len(ids) != head["tokens"] or "hash" not in head or path.name != _name(head["context"], ids.tobytes()):
+            match head:
+                case {"context": str(context), "tokens": int(tokens), "hash": str(_)}:
+                    if not 0 <= 4 * tokens <= os.fstat(file.fileno()).st_size:
+                        return None
+                case _:
+                    return None
+            ids = np.frombuffer(file.read(4 * tokens), dtype=np.int32)
+            if len(ids) != tokens or path.name != _name(context, ids.tobytes()):
                 return None
             return head, ids, file.tell()
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, RecursionError):
         return None

@@ -109,6 +109,8 @@ class Weights:
 
     def tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Token ids of a text; with special=False `<|im_end|>` inside it stays ordinary pieces of text."""
+        if not self.model:
+            raise ModelError("The engine is closed.", "Open the twin again.")
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         ids = (self._l.llama_token * room)()
@@ -182,6 +184,8 @@ class Weights:
 
     def apply(self, context: Any, key: Key) -> None:
         """Switch a context to the weights of a key. Scales are part of the call: nothing is reloaded."""
+        if gone := [sha256 for sha256, _ in key if sha256 not in self._loaded]:
+            raise ModelError(f"The adapter {gone[0][:12]} was unloaded meanwhile.", "Ask again.")
         chosen = [(self._loaded[sha256], scale) for sha256, scale in key]
         loras = [(one.handle, scale) for one, scale in chosen if one.handle]
         handles = (self._l.llama_adapter_lora_p_ctypes * max(len(loras), 1))(*(handle for handle, _ in loras))
