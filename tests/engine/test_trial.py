@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -51,14 +53,38 @@ def count(verdicts: Iterator[trial.Verdict], record: Callable[[str, object], Non
     return loaded, len(found) - loaded, deaths
 
 
+_USES = """
+import sys
+from pathlib import Path
+from twin.engine.llama import LlamaEngine
+from twin.errors import TwinError
+from twin.prompt import plain
+from twin.types import Sampling
+for path in sys.argv[1:]:
+    try:
+        engine = LlamaEngine(Path(path), family="chatml", n_ctx=512, trusted=True)
+        try:
+            list(engine.stream(plain("chatml", [("user", "hi")], "Brief."), Sampling(temperature=0.0, max_tokens=3)))
+        finally:
+            engine.close()
+    except TwinError:
+        pass
+"""  # what a twin does with a file that passed: it may refuse it still, and must not die of it
+
+
 @pytest.mark.timeout(1800)
 def test_damaged_cores_are_refused_or_load_and_this_process_lives(
         core: Path, tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
     """About one damaged header in a hundred aborts the process that reads it; that must never be the twin's."""
-    files = written(tmp_path, mutants.mutated_models(core.read_bytes(), N_MODELS, seed=1))
-    loaded, refused, deaths = count(trial.trials(files, cache=False, timeout_s=20), record_property)
+    damaged = list(mutants.mutated_models(core.read_bytes(), N_MODELS, seed=1))
+    verdicts = list(trial.trials(written(tmp_path, iter(damaged)), cache=False, timeout_s=20))
+    loaded, refused, deaths = count(iter(verdicts), record_property)
 
     assert loaded + refused == N_MODELS
+    passed = [tmp_path / f"passed-{n}.gguf" for n, verdict in enumerate(verdicts) if verdict.ok]
+    for path, data in zip(passed, (data for data, one in zip(damaged, verdicts, strict=True) if one.ok), strict=True):
+        path.write_bytes(data)
+    subprocess.run([sys.executable, "-c", _USES, *map(str, passed)], check=True, timeout=600)
     assert loaded > N_MODELS // 100  # else the mutants damage too much to prove anything
     assert len(deaths) < N_MODELS // 20, deaths
 

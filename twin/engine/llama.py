@@ -351,7 +351,8 @@ class LlamaEngine:
         if 0 < plan.constant < len(whole.tokens):
             wanted.append(plan.prefix[:plan.constant])
         for tokens in wanted:
-            if len(tokens) >= WORTH_RESTORING and not shelf.best(context, tokens, longer_than=len(tokens) - 1):
+            here = self.lanes.nearest(plan.first, tokens)[1] == len(tokens)  # else it would have to be read for this
+            if here and len(tokens) >= WORTH_RESTORING and not shelf.best(context, tokens, longer_than=len(tokens) - 1):
                 lane, _, _ = self.lanes.open(plan.first, tokens, never)
                 shelf.save(context, lane.tokens, self.lanes.state(lane), forget_over=plan.constant)
 
