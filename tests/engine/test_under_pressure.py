@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import random
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,7 @@ def test_whatever_is_asked_in_whatever_order_the_logits_are_those_of_a_cold_cont
                     prompts = [some() for _ in range(4)]
                     open_streams += engine.stream_many(prompts, [GREEDY] * 4)
                 case 2 if open_streams:
-                    one = choice.choice(open_streams)
-                    with_errors(lambda one=one: next(one, None))
+                    with_errors(partial(next, choice.choice(open_streams), None))
                 case 3 if open_streams:
                     left = open_streams.pop(choice.randrange(len(open_streams)))
                     if choice.random() < 0.5:
