@@ -175,10 +175,12 @@ class Twin:
         """The passages that fit a query, best first. `own=True` keeps to the person's own words."""
         if not 1 <= k <= MOST_RESULTS:
             raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
-        with suppress(HomeBusy):  # another process is importing: it also mends
+        memory = self.memory
+        try:
             self._mend_memory(progress)
-        # While another process makes the vectors of a new embedder, words still find.
-        memory = self.memory if self.memory.status().fits else Memory(self.home.memory, None)
+        except HomeBusy:  # another process is importing: it also mends
+            if not memory.status().fits:  # and makes the vectors of a new embedder: words still find
+                memory = Memory(self.home.memory, None)
         return memory.recall(query, k, own=own)
 
     # ---- who the person is ----------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from twin import text
@@ -81,6 +82,7 @@ def render(*, family: str | Family, question: str, header: str, count: Count, bu
     question and header alone do not fit, ModelError for a chat family nobody knows.
     """
     form, language = family_of(family), text.language(question)
+    count = cache(count)  # a long history is fitted in several goes; each of its texts is tokenised once
     words = _WORDS.get(language, _WORDS["en"])
     told = [_Said("system", header, "role")] if header else []
     fixed = _cost(form, [_Said("system", constitution, "constitution"), _Said("user", question, "question"), *told],
@@ -165,14 +167,11 @@ class _Writer:
             end = self.form.assistant[1].rstrip("\n")
             self._add(end, "end", learned=said.learned)
             self._add(self.form.assistant[1][len(end):], "end")
-        elif said.speaker == "system" and self.form.system:
-            self._add(self.form.system[0], said.part)
-            self.segments.append(Segment(said.text, said.part))
-            self._add(self.form.system[1], said.part)
         elif self.form.system:
-            self._add(self.form.user[0], said.part)
+            before, after = self.form.system if said.speaker == "system" else self.form.user
+            self._add(before, said.part)
             self.segments.append(Segment(said.text, said.part))
-            self._add(self.form.user[1], said.part)
+            self._add(after, said.part)
         else:
             self._add(self.form.user[0] if self._within is None else "\n\n", said.part)
             self.segments.append(Segment(said.text, said.part))

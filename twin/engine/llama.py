@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import machine, prompt
-from twin.engine import devices, library, trial
+from twin.engine import asked_together, devices, library, trial
 from twin.engine.answers import Answer, Group
 from twin.engine.lanes import Lane, Lanes, Row
 from twin.engine.snapshots import Snapshots
@@ -241,12 +241,9 @@ class LlamaEngine:
                     schemas: Sequence[Mapping[str, Any] | None] = (),
                     cancel: Callable[[], bool] = never) -> list[Iterator[Piece]]:
         """Several continuations at once, see types.Engine. Nothing is read before an iterator is first pulled."""
-        if len(samplings) != len(prompts) or len(schemas) not in (0, len(prompts)):
-            raise UsageError(f"{len(prompts)} prompts came with {len(samplings)} samplings and {len(schemas)} schemas.",
-                             "Give one sampling, and one schema or none at all, for each prompt.")
         groups: dict[tuple[Adapter, ...], Group] = {}
         return [groups.setdefault(asked.adapters, Group(self, cancel)).add(Answer(asked, sampling, schema))
-                for asked, sampling, schema in zip(prompts, samplings, schemas or [None] * len(prompts), strict=True)]
+                for asked, sampling, schema in asked_together(prompts, samplings, schemas)]
 
     def choose(self, asked: Prompt, options: Sequence[str]) -> list[float]:
         """Probabilities of the options, by the logits of their first tokens. UsageError when two begin alike."""

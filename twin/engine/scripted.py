@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
+from twin.engine import asked_together
 from twin.errors import PromptTooLong, UsageError
 from twin.prompt import family_of
 from twin.types import Family, Piece, Prompt, Sampling, Score, Segment, Usage, Written, never
@@ -79,11 +80,8 @@ class ScriptedEngine:
                     schemas: Sequence[Mapping[str, Any] | None] = (),
                     cancel: Callable[[], bool] = never) -> list[Iterator[Piece]]:
         """One stream a prompt; a written list is played in the order in which they are first pulled."""
-        if len(samplings) != len(prompts) or len(schemas) not in (0, len(prompts)):
-            raise UsageError(f"{len(prompts)} prompts came with {len(samplings)} samplings and {len(schemas)} schemas.",
-                             "Give one sampling, and one schema or none at all, for each prompt.")
         return [self.stream(prompt, sampling, schema=schema, cancel=cancel)
-                for prompt, sampling, schema in zip(prompts, samplings, schemas or [None] * len(prompts), strict=True)]
+                for prompt, sampling, schema in asked_together(prompts, samplings, schemas)]
 
     def score(self, prompt: Prompt, continuation: str) -> Score:
         """One bit for each word the prompt already holds, eight for any other: a script foresees only repetition."""
