@@ -6,12 +6,14 @@
     |  |- UnknownFormat          no importer knows this file; says which keys it saw
     |  |- BrokenFile             JSON, zip or note that cannot be read
     |  |- EmptyFile              nothing in it (empty is not broken)
+    |  |- WhoIsMe                a chat of several people does not say which of them is the person; lists them
     |  `- RoleError              a role file with a mistake; says file and line
     |- ModelError                a model file or the engine
     |  |- ModelMissing           not on this machine yet; says how to fetch it
     |  |- ModelBroken            truncated, an HTML page, a wrong hash, a crash while loading
     |  |- CannotDo               this core has no way to do what was asked (cut, share, adapt, think in parts)
     |  |- ContextFull            no cells of the context are left for all that is thought at once
+    |  |- StaleAdapter           trained on what was forgotten since; refused until retrained or allowed
     |  |- DeviceLost             a card or a worker was lost while the core ran; what is left is used next time
     |  `- PromptTooLong          even the parts that cannot be dropped do not fit
     |- HomeError                 the folder of a twin
@@ -21,6 +23,8 @@
     `- FetchError                a download: every source was tried; says what each answered
 """
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 
 class TwinError(Exception):
@@ -54,6 +58,14 @@ class EmptyFile(InputError):
     """There is nothing in the file or folder."""
 
 
+class WhoIsMe(InputError):
+    """The person must say who of several people they are. `people`: kind of source -> author -> messages."""
+
+    def __init__(self, what: str, next_step: str = "", *, people: Mapping[str, Mapping[str, int]]) -> None:
+        super().__init__(what, next_step)
+        self.people = people
+
+
 class RoleError(InputError):
     """A role file that cannot be read; the message names file, line and reason."""
 
@@ -76,6 +88,10 @@ class CannotDo(ModelError):
 
 class ContextFull(ModelError):
     """The cells of the context do not hold everything that is thought at once."""
+
+
+class StaleAdapter(ModelError):
+    """The adapter was trained on messages that were forgotten since."""
 
 
 class DeviceLost(ModelError):

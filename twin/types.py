@@ -27,8 +27,10 @@ class Message:
     """One thing that was said. `text` is repaired and in NFC; `raw` keeps the original UTF-8 bytes when they differ.
 
     `own` says whether the person themselves wrote it; when not given it follows from `role`.
-    `flags`: repaired, edited, forwarded, attachment, hidden, note, custom_instructions, inactive (a branch left
-    behind), local_time (the file named no zone).
+    `flags`: repaired, edited, forwarded, attachment, hidden, note, custom_instructions, memory (what a provider noted
+    about the person), fiction (a played role), inactive (a branch left behind), local_time (the file named no zone),
+    code, quoted, copied, pasted (parts of the text are not the writer's own). `source` is the kind of file it came
+    from; the archive fills it in.
     """
 
     id: str
@@ -39,10 +41,12 @@ class Message:
     own: bool | None = None
     flags: tuple[str, ...] = ()
     raw: bytes | None = None
+    source: str | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if self.own is None:
-            own = self.role == "user" and not {"forwarded", "attachment", "hidden"} & set(self.flags)
+            foreign = {"forwarded", "attachment", "hidden", "fiction", "memory"}
+            own = self.role == "user" and not foreign & set(self.flags)
             object.__setattr__(self, "own", own)
 
     def __repr__(self) -> str:
@@ -186,6 +190,24 @@ class Profile:
 
     def __repr__(self) -> str:
         return f"Profile({len(self.claims)} claims, {len(self.questions)} questions, {self.own_messages} own messages)"
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which memories may be recalled; an empty part leaves all of them in.
+
+    Tags of a message are the kind of its source, its flags and its language: `tags` keeps messages with one of them,
+    `without` leaves out those with any. `people` keeps what these authors said; `since` and `until` are inclusive, and
+    leave out what has no time. `exclude` leaves out whole conversations.
+    """
+
+    own: bool | None = None
+    tags: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    people: tuple[str, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    exclude: tuple[str, ...] = ()
 
 
 # ---- how a turn flows ------------------------------------------------------------------------------------------

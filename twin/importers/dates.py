@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 
 _STAMP = re.compile(r"(\d{1,4})([./-])(\d{1,2})[./-](\d{1,4})(?:\D{1,6}(\d{1,2}):(\d{2})(?::(\d{2}))?"
                     r"[\s\u00a0\u202f]*([AaPp])?)?")
@@ -32,28 +32,29 @@ def from_epoch(value: object) -> datetime | None:
         return None
 
 
-def to_utc(moment: datetime) -> Moment | None:
-    """A datetime with or without zone to UTC; None when it lies outside what the calendar can hold."""
+def to_utc(moment: datetime, zone: tzinfo | None = None) -> Moment | None:
+    """A datetime to UTC; one without a zone is in `zone` (None: this machine's). None outside the calendar."""
     try:
-        return Moment(moment.astimezone(UTC), moment.tzinfo is None)
+        local = moment.tzinfo is None
+        return Moment((moment.replace(tzinfo=zone) if local and zone else moment).astimezone(UTC), local)
     except (ValueError, OverflowError, OSError):
         return None
 
 
-def parse(value: object, order: str = "DMY") -> Moment | None:
+def parse(value: object, order: str = "DMY", zone: tzinfo | None = None) -> Moment | None:
     """A time from front matter or a header: datetime, date, ISO 8601, or numbers in this order; None if unreadable."""
     if isinstance(value, datetime):
-        return to_utc(value)
+        return to_utc(value, zone)
     if isinstance(value, date):
-        return to_utc(datetime(value.year, value.month, value.day))
+        return to_utc(datetime(value.year, value.month, value.day), zone)
     text = str(value).strip()
     try:
-        return to_utc(datetime.fromisoformat(text))
+        return to_utc(datetime.fromisoformat(text), zone)
     except ValueError:
-        return _parse_numbers(text, order)
+        return _parse_numbers(text, order, zone)
 
 
-def _parse_numbers(text: str, order: str) -> Moment | None:
+def _parse_numbers(text: str, order: str, zone: tzinfo | None) -> Moment | None:
     match = _STAMP.search(text)
     if match is None:
         return None
@@ -65,7 +66,7 @@ def _parse_numbers(text: str, order: str) -> Moment | None:
         hour = hour % 12 + (12 if match.group(8) in "Pp" else 0)
     try:
         return to_utc(datetime(year + 2000 if year < 100 else year, month, day, hour, int(match.group(6) or 0),
-                               int(match.group(7) or 0)))
+                               int(match.group(7) or 0)), zone)
     except ValueError:
         return None
 

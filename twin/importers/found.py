@@ -7,10 +7,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
 
+from twin.importers.people import People
 from twin.text import clean
 from twin.types import Conversation, Message, Repair, Speaker, digest
+
+if TYPE_CHECKING:
+    from twin.importers.encoding import Mended
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,17 @@ class Found:
     skipped: Mapping[str, int] = field(default_factory=dict)
     failure: str | None = None
     repair: Repair | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What an importer is given beside the content: the file's label for people, the repair of its strings, who is the
+    person, and the zone of times that name none (None: this machine's)."""
+
+    file: str
+    mended: Mended
+    people: People = field(default_factory=People)
+    zone: tzinfo | None = None
 
 
 def one_newline(text: str) -> str:
