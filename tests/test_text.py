@@ -17,6 +17,23 @@ def test_the_language_is_told_by_script_even_among_foreign_terms(said: str, lang
     assert text.language(said) == language
 
 
+@pytest.mark.parametrize("said", [
+    "Як підключити цю модель до мого комп'ютера?", "Добры дзень, як ў вас справы", "Қалай қосамын",
+    "Wie kann ich das Brot backen?", "Guten Tag, ich habe eine Frage", "Grüße aus München",
+    "Comment est-ce que je peux faire du pain", "¿Cómo puedo hacer pan con las manos?", "Non so che pane è"])
+def test_another_language_is_not_taken_for_russian_or_english(said: str) -> None:
+    assert text.language(said) == "und"
+
+
+@pytest.mark.parametrize(("said", "language"), [
+    ("Мой друг уехал в Київ, и я скучаю по нему каждый день", "ru"), ("въезд, объект, съёмка", "ru"),
+    ("I met Zoë Müller in a café in São Paulo", "en"), ("Hi Müller", "en"), ("a naïve résumé", "en"),
+    ("The sign said: das ist nicht für dich, and I did not understand it", "en"), ("el niño is what it is", "en"),
+    ("Что значит das ist nicht für dich?", "ru"), ("print hello world", "en")])
+def test_names_and_quotations_do_not_change_the_language(said: str, language: str) -> None:
+    assert text.language(said) == language
+
+
 @pytest.mark.parametrize(("one", "other"), [
     ("машина", "машины"), ("вопросы", "вопросами"), ("ёлка", "елка"), ("running", "runs"), ("Questions", "question")])
 def test_forms_of_a_word_share_a_stem(one: str, other: str) -> None:

@@ -10,6 +10,9 @@ from functools import lru_cache
 
 import snowballstemmer
 
+from twin.foreign import foreign_kinds as foreign_kinds
+from twin.foreign import foreign_spans as foreign_spans
+
 _RUSSIAN = snowballstemmer.stemmer("russian")
 _ENGLISH = snowballstemmer.stemmer("english")
 
@@ -22,13 +25,17 @@ _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 # A sentence ends at .!?… followed by space or line end, or at a line break. Abbreviations may split too early:
 # a short quote is a smaller fault than one that runs over two thoughts.
 _SENTENCE_END = re.compile(r"[.!?…]+[\"'»”)\]]*(?=\s|$)|\n+")
-_FENCE = re.compile(r"^[ \t]*(```|~~~).*?(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-# A chat copied from a messenger: "Anna, [30.06.2025 12:07]" or "Anna, 30.06.2025 12:07:" on a line of its own, then
-# what Anna said. Nothing marks where it ends, so the rest is taken for hers: lost words are the smaller fault.
-_COPIED = re.compile(r"^[^\n]{1,60}?(?:, \[?| \[)\d{1,2}[./]\d{1,2}[./]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?\]?:?[ \t]*$"
-                     r".*", re.MULTILINE | re.DOTALL)
-_QUOTED_LINE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
-
+# Letters that Russian has not: Ukrainian, Belarusian, Serbian, Kazakh ... One word of them may be a name. Ukrainian
+# in its turn has none of the second line.
+_OTHER_CYRILLIC = re.compile(r"[\u0400\u0402-\u040f\u0450\u0452-\u04ff]")
+_NOT_UKRAINIAN = re.compile(r"[ыэъёЫЭЪЁ]")
+# The commonest short words of English, and of German, French, Spanish and Italian that no English sentence has.
+_SHORT = "the and is are to of you it that this for with what how why my be have can do not i"
+_SHORT_OTHER = ("der das und ist nicht ich ein eine einen mit auf für wie auch wir sie dass zu bei von vom aus nach "
+                "kann le les des est et une que qui je nous vous dans pour avec sur suis mais ne ce c'est el los las y "
+                "es una por con para del como pero muy está mi il che di per sono non della anche perché gli")
+_ENGLISH_WORDS, _OTHER_WORDS = frozenset(_SHORT.split()), frozenset(_SHORT_OTHER.split())
+_MARKED = re.compile(r"[\u00c0-\u024f]")
 
 def clean(text: str) -> str:
     """NFC, with lone surrogates (which neither SQLite, LanceDB nor llama.cpp accept) as U+FFFD."""
@@ -73,12 +80,23 @@ def stems(text: str) -> list[str]:
 
 
 def language(text: str) -> str:
-    """'ru', 'en' or 'und' by script. A quarter of Cyrillic letters makes a text Russian: Russian engineers
-    write half of their nouns in Latin letters, English speakers write none in Cyrillic."""
+    """'ru', 'en' or 'und'. A quarter of Cyrillic letters makes a text Russian: Russian engineers write half of their
+    nouns in Latin letters, English speakers write none in Cyrillic. Letters that Russian lacks (2 of 100, 4 beside
+    those only Russian has) or short words that English lacks make it neither; what shows none passes for ru or en."""
     cyrillic, latin = len(_CYRILLIC.findall(text)), len(_LATIN.findall(text))
     if cyrillic + latin == 0:
         return "und"
-    return "ru" if cyrillic >= 0.25 * (cyrillic + latin) else "en"
+    if cyrillic >= 0.25 * (cyrillic + latin):
+        most = 0.04 if _NOT_UKRAINIAN.search(text) else 0.02
+        return "und" if len(_OTHER_CYRILLIC.findall(text)) > most * cyrillic else "ru"
+    return "und" if _is_foreign_latin(text[:2000].casefold()) else "en"
+
+
+def _is_foreign_latin(text: str) -> bool:
+    words = text.split()
+    other = sum(map(_OTHER_WORDS.__contains__, words))
+    enough = 2 if _MARKED.search(text) is None else 1
+    return other >= enough and other > sum(map(_ENGLISH_WORDS.__contains__, words))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -97,14 +115,13 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def own_spans(text: str) -> list[tuple[int, int]]:
-    """Spans that are the writer's own words: all but code fences, lines quoted with `>` and copied chat messages."""
-    foreign = sorted(match.span() for pattern in (_FENCE, _QUOTED_LINE, _COPIED) for match in pattern.finditer(text))
+    """Spans that are the writer's own words: what twin.foreign does not find to be another's."""
     spans: list[tuple[int, int]] = []
     start = 0
-    for left, right in [*foreign, (len(text), len(text))]:
-        if left > start and text[start:left].strip():
+    for left, right in [*((left, right) for left, right, _ in foreign_spans(text)), (len(text), len(text))]:
+        if text[start:left].strip():
             spans.append((start, left))
-        start = max(start, right)
+        start = right
     return spans
 
 

@@ -29,8 +29,8 @@ class Message:
     `own` says whether the person themselves wrote it; when not given it follows from `role`.
     `flags`: repaired, edited, forwarded, attachment, hidden, note, custom_instructions, memory (what a provider noted
     about the person), fiction (a played role), inactive (a branch left behind), local_time (the file named no zone),
-    code, quoted, copied, pasted (parts of the text are not the writer's own). `source` is the kind of file it came
-    from; the archive fills it in.
+    file_time (only the file's own), code, quoted, copied, pasted (parts of the text are not the writer's own).
+    `source` is the kind of file it came from; the archive fills it in.
     """
 
     id: str

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from twin.errors import BrokenFile, EmptyFile, InputError, UnknownFormat
 from twin.importers import Found, chatgpt, read
 from twin.importers.encoding import Mended
+from twin.importers.found import Context
 
 
 def node(key: str, parent: str | None, role: str | None, text: Any = None, **more: Any) -> dict[str, Any]:
@@ -75,8 +76,8 @@ def test_what_is_no_speech_is_counted_by_its_reason(tmp_path: Path) -> None:
              node("th", "q", "assistant", {"content_type": "thoughts", "thoughts": []}),
              node("co", "th", "assistant", {"content_type": "code", "text": "1+1"}, recipient="python"),
              node("to", "co", "tool", {"content_type": "execution_output", "text": "2"}),
-             node("bi", "to", "assistant", "remembers", recipient="bio"),
-             node("hi", "bi", "user", "hidden", metadata={"is_visually_hidden_from_conversation": True}),
+             node("we", "to", "assistant", "looks up", recipient="web.run"),
+             node("hi", "we", "user", "hidden", metadata={"is_visually_hidden_from_conversation": True}),
              node("im", "hi", "user", {"content_type": "multimodal_text",
                                        "parts": [{"content_type": "image_asset_pointer"}]}),
              node("em", "im", "assistant", ""), node("nu", "em", "assistant", {"content_type": "text", "parts": None}),
@@ -101,6 +102,23 @@ def test_custom_instructions_are_the_persons_words_without_the_providers_wrappin
     first, second = one.conversation.messages
     assert (first.text, first.own, first.flags) == ("Я инженер ролей\n\nОтвечай кратко", True, ("custom_instructions",))
     assert second.text == "I build routers"
+
+
+def test_what_chatgpt_noted_about_the_person_is_kept_as_a_claim_of_its_own(tmp_path: Path) -> None:
+    """A memory says what the provider believes. It may be asked about, but proves nothing, so it is never own."""
+    (one,) = found(tmp_path, [chat(
+        node("q", None, "user", "Запомни, я левша"),
+        node("m1", "q", "assistant", "User is left-handed.", recipient="bio", metadata={"model_slug": "gpt-x"}),
+        node("m2", "m1", "assistant", {"content_type": "code", "text": "User writes in Russian."}, recipient="bio"),
+        node("t", "m2", "tool", "Model set context updated."), node("a", "t", "assistant", "Запомнил."),
+        node("m3", "q", "assistant", "User likes tea.", recipient="bio"), current="a")])
+    assert one.conversation is not None
+    memories = [said for said in one.conversation.messages if "memory" in said.flags]
+    assert [(said.id, said.role, said.text, said.author, said.own, said.flags) for said in memories] == [
+        ("m3", "assistant", "User likes tea.", None, False, ("inactive", "memory")),
+        ("m1", "assistant", "User is left-handed.", "gpt-x", False, ("memory",)),
+        ("m2", "assistant", "User writes in Russian.", None, False, ("memory",))]
+    assert one.skipped == {"tool": 1}
 
 
 def test_voice_keeps_its_words_and_a_picture_leaves_a_flag(tmp_path: Path) -> None:
@@ -148,10 +166,13 @@ def test_an_export_read_as_mac_roman_is_repaired_string_by_string(tmp_path: Path
 
 def test_a_lone_surrogate_becomes_a_replacement_character(tmp_path: Path) -> None:
     """Exports cut emoji in halves; SQLite, LanceDB and llama.cpp all refuse such a string."""
-    (one,) = found(tmp_path, [chat(node("q", None, "user", "half \ud83e"))])
+    value = chat(node("q", None, "user", "half \ud83e"))
+    (one,) = found(tmp_path, [value])
+    (alone,) = chatgpt.read([value], Context("f", Mended("f", ())))
     assert one.conversation is not None
-    assert one.conversation.messages[0].text == "half \ufffd"
-    assert one.conversation.messages[0].raw == b"half \xed\xa0\xbe"
+    assert alone.conversation is not None
+    assert one.conversation.messages[0].text == alone.conversation.messages[0].text == "half \ufffd"
+    assert alone.conversation.messages[0].raw == b"half \xed\xa0\xbe"
 
 
 def test_truncated_json_is_a_broken_file_before_anything_goes_out(tmp_path: Path) -> None:
@@ -165,9 +186,8 @@ def test_truncated_json_is_a_broken_file_before_anything_goes_out(tmp_path: Path
 
 @pytest.mark.parametrize(("text", "error"), [
     ("[]", EmptyFile), ('[{"a":' * 100_000, BrokenFile), ('[{"mapping": {}}, ' + "9" * 5000 + "]", BrokenFile),
-    ('[{"chat_messages": [], "uuid": "u"}]', UnknownFormat),
-    ('{"name": "Ann", "messages": [{"from": "A"}]}', UnknownFormat),
-], ids=["nothing", "nesting", "number", "claude", "telegram"])
+    ('[{"diary": [], "uuid": "u"}]', UnknownFormat),
+], ids=["nothing", "nesting", "number", "unknown"])
 def test_what_is_no_export_is_named(tmp_path: Path, text: str, error: type[InputError]) -> None:
     (tmp_path / "x.json").write_text(text, encoding="utf-8")
     with pytest.raises(error) as caught:
@@ -176,8 +196,8 @@ def test_what_is_no_export_is_named(tmp_path: Path, text: str, error: type[Input
 
 
 def test_unknown_json_names_the_keys_it_has(tmp_path: Path) -> None:
-    (tmp_path / "x.json").write_text('[{"chat_messages": [], "uuid": "u"}]', encoding="utf-8")
-    with pytest.raises(UnknownFormat, match=r"chat_messages, uuid.*Claude"):
+    (tmp_path / "x.json").write_text('[{"diary": [], "uuid": "u"}]', encoding="utf-8")
+    with pytest.raises(UnknownFormat, match=r"diary, uuid"):
         list(read(tmp_path / "x.json"))
 
 
@@ -190,7 +210,8 @@ junk = st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=5
 @settings(max_examples=150)
 @given(mapping=st.dictionaries(st.sampled_from("abcd"), junk), current=junk)
 def test_no_shape_of_a_conversation_raises(mapping: dict[str, Any], current: Any) -> None:
-    result = chatgpt.read({"id": "c", "mapping": mapping, "current_node": current}, 1, "f", Mended("f", ()))
+    value = {"id": "c", "mapping": mapping, "current_node": current}
+    (result,) = chatgpt.read([value], Context("f", Mended("f", ())))
     assert result.conversation or result.skipped or result.failure
 
 

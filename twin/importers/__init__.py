@@ -4,56 +4,103 @@ Only notes need a name: nothing inside a plain text tells a diary from a program
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import chain
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from twin.errors import BrokenFile, EmptyFile, InputError, UnknownFormat
-from twin.importers import chatgpt, messages, nexus, plain
-from twin.importers.containers import Entry, bytes_of, folder, head_of, is_zip, zipped
+from twin.importers import (
+    chatgpt,
+    claude,
+    gemini,
+    mbox,
+    messages,
+    nexus,
+    openwebui,
+    plain,
+    sharegpt,
+    sillytavern,
+    telegram,
+    whatsapp,
+)
+from twin.importers.containers import Entry, bare, folder, is_zip, zipped
 from twin.importers.encoding import Mended, find_codecs, is_binary, mended, to_text
-from twin.importers.found import Found
-from twin.importers.jsontext import BrokenLine, looks_like_json, string_lines, values
+from twin.importers.found import Context, Found
+from twin.importers.jsontext import Json, looks_like_json, nothing
+from twin.importers.people import People
 from twin.types import Progress
 
-__all__ = ["Found", "read"]
+__all__ = ["Found", "People", "people", "read"]
 
-_KNOWN = "Known are: Nexus notes, ChatGPT exports, OpenAI messages, Markdown and text notes."
-_HINTS = {"chat_messages": " It looks like a Claude export.", "personal_information": " It looks like Telegram.",
-          "instruction": " It looks like Alpaca training data."}
+KNOWN = ("Known are: ChatGPT, Claude, Gemini (JSON), Open WebUI, SillyTavern, Telegram (JSON), WhatsApp, mail (mbox), "
+         "Nexus notes, Markdown and text notes, and training data (messages, ShareGPT, Alpaca).")
+_JSON = (chatgpt, claude, openwebui, gemini, sillytavern, messages, sharegpt)
+_ASKING = (telegram.SOURCE, whatsapp.SOURCE, mbox.SOURCE)  # chats that do not say which speaker is the person
+_LOOKED_AT = 20  # conversations of a file until one is recognised: the first may be damaged
+_PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml|head|body|meta)", re.IGNORECASE)
+_PAGES = ((re.compile("tgme|Telegram|page_wrap", re.IGNORECASE),
+           "It looks like a Telegram export: export again, format 'Machine-readable JSON'."),
+          (re.compile("My ?Activity|Gemini|mdl-typography|outer-cell", re.IGNORECASE),
+           "It looks like Google Takeout: choose JSON as the format of 'My Activity'."),
+          (re.compile("chatgpt|openai|assistantName", re.IGNORECASE),
+           "The conversations.json beside it holds the same chats."))
 
 
-def read(path: Path, *, progress: Progress | None = None) -> Iterator[Found]:
+@dataclass(frozen=True)
+class _Run:
+    """What holds for all files of one import. `asking`: only formats that do not say who the person is."""
+
+    people: People = field(default_factory=People)
+    zone: tzinfo | None = None
+    asking: bool = False
+
+    def wants(self, source: str) -> bool:
+        return not self.asking or (source in _ASKING and source not in self.people.settled)
+
+
+def read(path: Path, *, me: Iterable[str] = (), zone: tzinfo | None = None,
+         progress: Progress | None = None) -> Iterator[Found]:
     """Every conversation in a file, a zip or a folder, and what was skipped, failed or repaired there.
 
-    Raises InputError while iterating: UnknownFormat (names the keys or the first line), EmptyFile, BrokenFile. Inside
-    a folder or zip these become skips and failures, unless nothing was recognised. `progress` counts conversations.
+    `me`: names, ids and mail addresses of the person, for chats of several people. `zone` is that of times that name
+    none (default: this machine's). Raises InputError while iterating: UnknownFormat (names the keys or the first line),
+    EmptyFile, BrokenFile. Inside a folder or zip these become skips and failures, unless nothing was recognised.
+    `progress` counts conversations.
     """
-    path = Path(path).expanduser()
     count = 0
-    for result in _read(path):
+    for result in _read(Path(path).expanduser(), _Run(People(me), zone)):
         count += result.conversation is not None
         if progress is not None:
             progress(f"reading {result.file}", count, None)
         yield result
 
 
-def _read(path: Path) -> Iterator[Found]:
+def people(path: Path, me: Iterable[str] = ()) -> People:
+    """Who speaks in chats that do not say which speaker is the person; `strangers` of the result are the kinds in which
+    none of `me` was found. Reads those formats only."""
+    run = _Run(People(me), asking=True)
+    for _ in _read(Path(path).expanduser(), run):
+        pass
+    return run.people
+
+
+def _read(path: Path, run: _Run) -> Iterator[Found]:
     if path.is_dir():
-        return _several(folder(path), path.name or str(path))
-    head = head_of(path)
-    if is_zip(head):
-        return _several(zipped(path), path.name, whole=True)
-    if is_binary(head):
-        raise UnknownFormat(f"{path.name} is no text; it begins with {head[:8]!r}.", _KNOWN)
-    return _one(Entry(path.name, path.name, lambda: bytes_of(path)))
+        return _several(folder(path), path.name or str(path), run)
+    entry = bare(path)
+    if is_zip(entry.head()):
+        return _several(zipped(path), path.name, run, whole=True)
+    return _one(entry, run)
 
 
-def _several(entries: Iterator[Entry | Found], name: str, *, whole: bool = False) -> Iterator[Found]:
+def _several(entries: Iterator[Entry | Found], name: str, run: _Run, *, whole: bool = False) -> Iterator[Found]:
     """Results of many files. `whole`: they are one file to the person, so a broken only part is a broken file."""
     recognised, failures, unknown = 0, list[str](), list[str]()
     for entry in entries:
-        for result in [entry] if isinstance(entry, Found) else _guarded(entry):
+        for result in [entry] if isinstance(entry, Found) else _guarded(entry, run):
             if result.failure:
                 failures.append(result.failure)
             elif result.skipped.keys() & {"unknown format", "empty file"} and not result.conversation:
@@ -61,23 +108,23 @@ def _several(entries: Iterator[Entry | Found], name: str, *, whole: bool = False
             else:
                 recognised += 1
             yield result
-    if recognised or (failures and not whole):
+    if recognised or run.asking or (failures and not whole):
         return
     if failures:
         raise BrokenFile(failures[0])
     if not unknown:
         raise EmptyFile(f"{name} holds no files.", "Choose the folder or file of an export, or of your notes.")
     raise UnknownFormat(f"{name} holds nothing that is known; it has {', '.join(unknown[:5])}"
-                        f"{' and more' if len(unknown) > 5 else ''}.", _KNOWN)
+                        f"{' and more' if len(unknown) > 5 else ''}.", KNOWN)
 
 
-def _guarded(entry: Entry) -> Iterator[Found]:
+def _guarded(entry: Entry, run: _Run) -> Iterator[Found]:
     """Results of one file among others: its error does not touch them."""
     if "textdocs" in PurePosixPath(entry.name).parts[:-1]:  # canvases of a ChatGPT export: the assistant wrote them
         yield Found(entry.label, skipped={"canvas of an export": 1})
         return
     try:
-        yield from _one(entry)
+        yield from _one(entry, run)
     except EmptyFile:
         yield Found(entry.label, skipped={"empty file": 1})
     except UnknownFormat:
@@ -86,75 +133,97 @@ def _guarded(entry: Entry) -> Iterator[Found]:
         yield Found(entry.label, failure=str(error))
 
 
-def _one(entry: Entry) -> Iterator[Found]:
-    data = entry.read()
-    if is_binary(data[:4096]):
-        raise UnknownFormat(f"{entry.label} is no text.", _KNOWN)
-    text = to_text(data, entry.label)
+def _one(entry: Entry, run: _Run) -> Iterator[Found]:
+    try:
+        head = entry.head()
+        if mbox.recognises(head):
+            yield from _mail(entry, run)
+        elif is_binary(head):
+            raise UnknownFormat(f"{entry.label} is no text; it begins with {head[:8]!r}.", KNOWN)
+        else:
+            yield from _text(entry, to_text(head, entry.label), run)
+    except OSError as error:
+        raise InputError(f"{entry.label} cannot be read ({error.strerror}).", "Check the disk, and its rights."
+                         ) from error
+
+
+def _mail(entry: Entry, run: _Run) -> Iterator[Found]:
+    if run.wants(mbox.SOURCE):
+        with entry.open() as stream:
+            yield from mbox.read(stream, Context(entry.label, Mended(entry.label, ()), run.people, run.zone))
+
+
+def _text(entry: Entry, head: str, run: _Run) -> Iterator[Found]:
+    if looks_like_json(head):
+        yield from _json(Json(entry.open, entry.label), run)
+        return
+    if _PAGE.match(head):
+        hint = next((text for mark, text in _PAGES if mark.search(head)), KNOWN)
+        raise UnknownFormat(f"{entry.label} is a page for a browser (HTML).", hint)
+    text = to_text(entry.read(), entry.label)
     if not text.strip():
         raise EmptyFile(f"{entry.label} is empty.", "Export it again, or choose another file.")
     if looks_like_json(text):
-        yield from _json(text, entry.label)
+        yield from _json(Json(entry.open, entry.label), run)
         return
     decoded = mended(text, entry.label)
-    if nexus.recognises(decoded.text):
-        result = nexus.read(entry.label, decoded)
+    context = Context(entry.label, Mended(entry.label, ()), run.people, run.zone)
+    if nexus.recognises(entry.name, decoded.text):
+        results = nexus.read(entry.name, context, decoded) if run.wants(nexus.SOURCE) else iter(())
+    elif whatsapp.recognises(entry.name, decoded.text):
+        results = whatsapp.read(entry.name, context, decoded) if run.wants(whatsapp.SOURCE) else iter(())
     elif plain.recognises(entry.name, decoded.text):
-        result = plain.read(entry.name, entry.label, decoded)
+        results = (plain.read(entry.name, context, decoded, modified=entry.modified) if run.wants(plain.SOURCE)
+                   else iter(()))
     else:
         first = next(line.strip() for line in decoded.text.split("\n") if line.strip())
         raise UnknownFormat(f"{entry.label} is in no known format; its first line is {first[:60]!r}.",
-                            f"{_KNOWN} A note needs a name that ends with .md or .txt.")
+                            f"{KNOWN} A note needs a name that ends with .md or .txt.")
     if decoded.repair:
         yield Found(entry.label, repair=decoded.repair)
-    yield result
+    yield from results
 
 
-def _json(text: str, file: str) -> Iterator[Found]:
+def _json(json: Json, run: _Run) -> Iterator[Found]:
     """Conversations of a JSON text. It is read twice: the repair is decided over all strings, and broken JSON is
     found, before the first conversation goes out."""
-    keys: list[str] = []
-    kind = ""
-    count = 0
-    for value in values(text, file):
-        count += 1
-        kind = kind or _kind(value)
-        if isinstance(value, dict) and not keys:
-            keys = [str(key) for key in value]
-    if not count:
-        raise EmptyFile(f"{file} holds no conversations.", "Export it again, or choose another file.")
-    if not kind:
-        raise _unknown_json(file, keys)
-    mending = Mended(file, find_codecs(lambda: chain.from_iterable(map(string_lines, values(text, file)))))
-    if kind == "message":
-        yield messages.Reader(file, mending).read({"messages": list(values(text, file))}, 1)
-    else:
-        yield from _conversations(text, file, kind, mending)
-    if report := mending.report():
-        yield Found(file, repair=report)
+    file = json.file
+    if run.asking and json.starts_as_array:  # no chat of several people is one
+        return
+    if telegram.recognises_keys(json.keys) and not messages.is_message(json.first("messages.item")):
+        if run.wants(telegram.SOURCE):
+            context = _context(json, run)
+            yield from telegram.read(json.events(telegram.WHOLE), context)
+            yield from _afterwards(json, context)
+        return
+    if run.asking:
+        return
+    context = _context(json, run)
+    seen = [value for value in islice(json.values(), _LOOKED_AT) if value is not None]
+    if not seen and not json.broken:
+        raise nothing(file)
+    module = next((module for value in seen for module in _JSON if module.recognises(value)), None)
+    json.broken.clear()
+    if module is None:
+        raise _unknown_json(file, seen)
+    yield from module.read(json.values(), context)
+    yield from _afterwards(json, context)
 
 
-def _conversations(text: str, file: str, kind: str, mending: Mended) -> Iterator[Found]:
-    reader = messages.Reader(file, mending)
-    convert: Callable[[object, int], Found] = reader.read if kind == messages.SOURCE else (
-        lambda value, number: chatgpt.read(value, number, file, mending))
-    for number, value in enumerate(values(text, file), 1):
-        if isinstance(value, BrokenLine):
-            yield Found(file, failure=f"{file}, line {value.number}: broken JSON, {value.why}. "
-                                      "Mend or remove that line.")
-        else:
-            yield convert(value, number)
+def _context(json: Json, run: _Run) -> Context:
+    return Context(json.file, Mended(json.file, find_codecs(json.string_lines)), run.people, run.zone)
 
 
-def _kind(value: object) -> str:
-    if chatgpt.recognises(value):
-        return chatgpt.SOURCE
-    if messages.recognises(value):
-        return messages.SOURCE
-    return "message" if messages.is_message(value) else ""
+def _afterwards(json: Json, context: Context) -> Iterator[Found]:
+    """Lines that did not parse, and what the repair changed."""
+    for line in json.broken:
+        yield Found(json.file, failure=f"{json.file}, line {line.number}: broken JSON, {line.why}. "
+                                       "Mend or remove that line.")
+    if report := context.mended.report():
+        yield Found(json.file, repair=report)
 
 
-def _unknown_json(file: str, keys: list[str]) -> UnknownFormat:
-    hint = next((text for key, text in _HINTS.items() if key in keys), "")
-    seen = f"its keys are {', '.join(keys[:12])}" if keys else "it holds no objects"
-    return UnknownFormat(f"{file} is JSON in no known format; {seen}.{hint}", _KNOWN)
+def _unknown_json(file: str, values: list[object]) -> UnknownFormat:
+    keys = next(([str(key) for key in value][:12] for value in values if isinstance(value, dict)), [])
+    seen = f"its keys are {', '.join(keys)}" if keys else "it holds no objects"
+    return UnknownFormat(f"{file} is JSON in no known format; {seen}.", KNOWN)

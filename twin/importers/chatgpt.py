@@ -2,18 +2,20 @@
 
 OpenAI publishes no contract; what is read here was seen in exports of 2023-2026. Conversation and message ids are the
 provider's own. Assistant text of branches left behind is dropped; what the person wrote there is kept as 'inactive'.
+What ChatGPT noted about the person (messages to `bio`) is kept as 'memory': another's claim, never evidence.
 """
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
 
 from twin.importers.dates import from_epoch
 from twin.importers.encoding import Mended
-from twin.importers.found import Found, found, id_from, message, one_newline, trim
+from twin.importers.found import Context, Found, found, id_from, message, one_newline, trim
+from twin.importers.jsonvalue import Node, as_dict, as_text
+from twin.importers.tree import Tree
 from twin.text import clean
 from twin.types import Conversation, Message
 
@@ -27,88 +29,44 @@ _DROPPED = {"thoughts": "thinking", "reasoning_recap": "thinking", "execution_ou
             "system_error": "system", "tether_quote": "quoted page", "tether_browsing_display": "quoted page",
             "sonic_webpage": "quoted page"}
 
-Node = Mapping[str, Any]
-
 
 def recognises(value: object) -> bool:
     """True for one conversation of an export, a mapping being its mark."""
     return isinstance(value, dict) and "mapping" in value
 
 
-def read(value: object, number: int, file: str, mended: Mended) -> Found:
-    """One conversation. What cannot be read comes back as a failure that names it; it never raises."""
-    name = f"number {number}"
-    if isinstance(value, dict):
-        name = clean(str(value.get("conversation_id") or value.get("id") or name))
-    if not isinstance(value, dict) or not isinstance(value.get("mapping"), dict):
-        return Found(file, failure=f"conversation {name}: there is no tree of messages ('mapping') in it. "
-                                   "Export it again, or go on without it.")
-    tree = _Tree(value["mapping"], value.get("current_node"))
-    skipped: Counter[str] = Counter()
-    if value.get("is_do_not_remember"):
-        return Found(file, None, {"asked not to be remembered": max(1, len(tree.order()))})
-    reader = _Reader(skipped, mended, _text_of(value.get("default_model_slug")))
-    messages = tuple(said for key, active in tree.order() if (said := reader.message(key, tree.nodes[key], active)))
-    title = value.get("title")
-    ident = value.get("conversation_id") or value.get("id") or id_from((said.id for said in messages), "uids")
-    return found(file, Conversation(clean(str(ident)), messages,
-                                    mended.text(title) if isinstance(title, str) else None, SOURCE), skipped)
+def read(values: Iterable[object], context: Context) -> Iterator[Found]:
+    """Each conversation. What cannot be read comes back as a failure that names it; nothing raises."""
+    for number, value in enumerate(values, 1):
+        yield _read(value, number, context)
 
 
-class _Tree:
-    """The nodes of one conversation, in reading order, each with whether its branch is the active one."""
-
-    def __init__(self, mapping: Mapping[str, Any], current: object) -> None:
-        self.nodes: dict[str, Node] = {str(key): node for key, node in mapping.items() if isinstance(node, dict)}
-        self.children: dict[str | None, list[str]] = {}
-        for key, node in self.nodes.items():
-            parent = node.get("parent")
-            known = parent if isinstance(parent, str) and parent in self.nodes else None
-            self.children.setdefault(known, []).append(key)
-        self.path = self._path(current if isinstance(current, str) and current in self.nodes else self._last_leaf())
-
-    def _last_leaf(self) -> str | None:
-        leaves = [key for key in self.nodes if key not in self.children]
-        return max(leaves, key=lambda key: _epoch(self.nodes[key]), default=None)
-
-    def _path(self, leaf: str | None) -> list[str]:
-        path: list[str] = []
-        known: set[str] = set()
-        while leaf is not None and leaf in self.nodes and leaf not in known:  # a broken tree may run in a circle
-            path.append(leaf)
-            known.add(leaf)
-            parent = self.nodes[leaf].get("parent")
-            leaf = parent if isinstance(parent, str) else None
-        return path[::-1]
-
-    def order(self) -> list[tuple[str, bool]]:
-        """Nodes that hold a message. A prompt that was edited stands before the one that replaced it."""
-        ordered: list[tuple[str, bool]] = []
-        done = set(self.path)
-        parent: str | None = None
-        for key in self.path:
-            for sibling in self.children.get(parent, ()):
-                ordered += self._branch(sibling, done)
-            ordered.append((key, True))
-            parent = key
-        for key in [*self.children.get(parent, ()), *self.nodes]:
-            ordered += self._branch(key, done)
-        return [(key, active) for key, active in ordered if isinstance(self.nodes[key].get("message"), dict)]
-
-    def _branch(self, top: str, done: set[str]) -> Iterator[tuple[str, bool]]:
-        waiting = [top]
-        while waiting:
-            key = waiting.pop()
-            if key not in done:
-                done.add(key)
-                yield key, False
-                waiting.extend(reversed(self.children.get(key, [])))
+def _read(value: object, number: int, context: Context) -> Found:
+    chat = as_dict(value)
+    given = chat.get("conversation_id") or chat.get("id")
+    if not isinstance(chat.get("mapping"), dict):
+        return Found(context.file, failure=f"conversation {clean(str(given or f'number {number}'))}: there is no tree "
+                                           "of messages ('mapping') in it. Export it again, or go on without it.")
+    nodes = {str(key): node for key, node in chat["mapping"].items()
+             if isinstance(node, dict) and isinstance(node.get("message"), dict | None)}
+    order = [(key, active) for key, active in _tree(nodes, chat.get("current_node")).order()
+             if nodes[key].get("message") is not None]
+    if chat.get("is_do_not_remember"):
+        return Found(context.file, None, {"asked not to be remembered": max(1, len(order))})
+    skipped = Counter({"malformed message": gone} if (gone := len(chat["mapping"]) - len(nodes)) else {})
+    reader = _Reader(skipped, context.mended, as_text(chat.get("default_model_slug")))
+    messages = tuple(said for key, active in order if (said := reader.message(key, nodes[key], active)))
+    ident = clean(str(given)) if given else id_from((said.id for said in messages), "uids")
+    title = chat.get("title")
+    return found(context.file, Conversation(ident, messages, context.mended.text(title) if isinstance(title, str)
+                                            else None, SOURCE), skipped)
 
 
-def _epoch(node: Node) -> float:
-    said = node.get("message")
-    time = from_epoch(said.get("create_time")) if isinstance(said, dict) else None
-    return time.timestamp() if time else 0.0
+def _tree(mapping: Mapping[str, Node], current: object) -> Tree:
+    parents = {key: as_text(node.get("parent")) or None for key, node in mapping.items()}
+    times = {key: time.timestamp() for key, node in mapping.items()
+             if (time := from_epoch(as_dict(node.get("message")).get("create_time")))}
+    return Tree(parents, current, times)
 
 
 class _Reader:
@@ -122,40 +80,42 @@ class _Reader:
 
     def message(self, key: str, node: Node, active: bool) -> Message | None:
         said: Node = node["message"]
-        role = _text_of(_dict(said.get("author")).get("role"))
-        content = _dict(said.get("content"))
-        time = from_epoch(said.get("create_time")) or self.times.get(_text_of(node.get("parent")))
+        role = as_text(as_dict(said.get("author")).get("role"))
+        content = as_dict(said.get("content"))
+        time = from_epoch(said.get("create_time")) or self.times.get(as_text(node.get("parent")))
         self.times[key] = time
-        ident = _text_of(said.get("id")) or key
+        ident = as_text(said.get("id")) or key
         if custom := _custom_instructions(said, content):
             fixed = self.mended.text(custom)
             return message(ident, "user", custom, fixed, time=time, own=True, flags=("custom_instructions",))
         original, attached = _speech(content, role)
         original = trim(one_newline(original))
-        reason = _why_dropped(said, content, role, active) or (
+        memory = role == "assistant" and said.get("recipient") == "bio"
+        reason = (None if memory else _why_dropped(said, content, role, active)) or (
             None if original.strip() else "attachment only" if attached else "empty")
         if reason:
             self.skipped[reason] += 1
             return None
         fixed = self.mended.text(original)
-        flags = (("inactive",) if not active else ()) + (("attachment",) if attached else ())
+        flags = [name for name, applies in (("inactive", not active), ("attachment", attached), ("memory", memory))
+                 if applies]
         if role == "user":
             return message(ident, "user", original, fixed, time=time, own=True, flags=flags)
         text = trim(_CITATION.sub("", fixed))
         if not text.strip():
             self.skipped["empty"] += 1
             return None
-        model = _text_of(_dict(said.get("metadata")).get("model_slug")) or self.model
+        model = as_text(as_dict(said.get("metadata")).get("model_slug")) or self.model
         return message(ident, "assistant", original, fixed, text, author=clean(model) or None, time=time, own=False,
                        flags=flags)
 
 
 def _why_dropped(said: Node, content: Node, role: str, active: bool) -> str | None:
     """The reason for which a node is no speech, or None."""
-    kind = _text_of(content.get("content_type"))
+    kind = as_text(content.get("content_type"))
     if role not in ("user", "assistant"):
         return role if role in ("system", "tool") else "unknown speaker"
-    if _dict(said.get("metadata")).get("is_visually_hidden_from_conversation") or kind == "user_editable_context":
+    if as_dict(said.get("metadata")).get("is_visually_hidden_from_conversation") or kind == "user_editable_context":
         return "hidden"
     if kind in _DROPPED or (kind == "code" and role == "assistant"):
         return _DROPPED.get(kind, "code")
@@ -167,14 +127,14 @@ def _why_dropped(said: Node, content: Node, role: str, active: bool) -> str | No
 def _speech(content: Node, role: str) -> tuple[str, bool]:
     """The text of a message and whether something was attached. Voice parts carry their transcript."""
     if role == "user" and content.get("content_type") == "code":
-        return f"```\n{_text_of(content.get('text'))}\n```", False
+        return f"```\n{as_text(content.get('text'))}\n```", False
     parts = content.get("parts")
     texts, attached = [], False
     for part in parts if isinstance(parts, list) else [content.get("text")]:
         if isinstance(part, str):
             texts.append(part)
         elif isinstance(part, dict):
-            spoken = _text_of(part.get("text"))
+            spoken = as_text(part.get("text"))
             texts.append(spoken)
             attached = attached or not spoken
     return "\n".join(text for text in texts if text), attached
@@ -185,20 +145,12 @@ def _custom_instructions(said: Node, content: Node) -> str:
 
     The metadata holds their words alone; the content wraps them in the provider's own, between code fences.
     """
-    metadata = _dict(said.get("metadata"))
+    metadata = as_dict(said.get("metadata"))
     if content.get("content_type") != "user_editable_context" and not metadata.get("is_user_system_message"):
         return ""
-    kept = _dict(metadata.get("user_context_message_data"))
-    texts = [_text_of(kept.get(key)) for key in ("about_user_message", "about_model_message")]
+    kept = as_dict(metadata.get("user_context_message_data"))
+    texts = [as_text(kept.get(key)) for key in ("about_user_message", "about_model_message")]
     if not any(texts):
-        wrapped = [_text_of(content.get(key)) for key in ("user_profile", "user_instructions")]
+        wrapped = [as_text(content.get(key)) for key in ("user_profile", "user_instructions")]
         texts = ["\n".join(_FENCED.findall(text)) or text for text in wrapped]
     return one_newline("\n\n".join(text.strip() for text in texts if text.strip()))
-
-
-def _dict(value: object) -> Node:
-    return value if isinstance(value, dict) else {}
-
-
-def _text_of(value: object) -> str:
-    return value if isinstance(value, str) else ""

@@ -1,6 +1,7 @@
-"""Files of a folder or a zip, one at a time. A zip is never unpacked to disk, and never trusted about its sizes.
+"""Files of a folder or a zip, one at a time, as streams. A zip is never trusted about its names and sizes.
 
-Links, absolute names and names that climb are refused; what really comes out is counted, over nested zips too.
+Links, absolute names and names that climb are refused; what really comes out is counted, over nested zips too. Nothing
+is unpacked to a named file; a zip inside a zip above 64 MiB passes through a temporary file without a name.
 """
 from __future__ import annotations
 
@@ -10,23 +11,29 @@ import os
 import re
 import stat
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from twin.errors import BrokenFile, InputError
 from twin.importers.encoding import is_binary
 from twin.importers.found import Found
 
 MAX_MEMBERS = 50_000
-MAX_BYTES = 2 * 1024**3      # of everything that is read out of one zip, and of one bare file
+MAX_BYTES = 32 * 1024**3     # of everything that is read out of one zip
+MAX_WHOLE = 64 * 1024**2     # of one file that is read whole: notes, chats as text
 MAX_RATIO = 200              # deflate of honest JSON gives 5-40; a bomb 1,000
 RATIO_COUNTS_FROM = 16 * 1024**2
 _CHUNK = 1024**2
+_BUFFER = 64 * 1024
+_IN_MEMORY = 64 * 1024**2
 _HEAD = 4096
 _HIDDEN = (".", "__MACOSX")
 _UNPACKED = "Unpack it with the program you trust and import the folder."
@@ -37,11 +44,25 @@ _BROKEN = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplemen
 
 @dataclass(frozen=True)
 class Entry:
-    """One file: `name` is relative to what was imported, `label` is for people; `read` gives its bytes."""
+    """One file: `name` is relative to what was imported, `label` is for people; `open` gives its bytes anew."""
 
     name: str
     label: str
-    read: Callable[[], bytes]
+    open: Callable[[], IO[bytes]]
+    modified: datetime | None = None
+
+    def head(self) -> bytes:
+        """The first 4 KiB."""
+        with self.open() as stream:
+            return stream.read(_HEAD)
+
+    def read(self) -> bytes:
+        """The whole file; InputError when it is larger than any note or chat in text is."""
+        with self.open() as stream:
+            data = stream.read(MAX_WHOLE + 1)
+        if len(data) > MAX_WHOLE:
+            raise InputError(f"{self.label} is a text of more than {MAX_WHOLE // 1024**2} MiB.", "Split it first.")
+        return data
 
 
 def is_zip(head: bytes) -> bool:
@@ -49,21 +70,18 @@ def is_zip(head: bytes) -> bool:
     return head.startswith((b"PK\x03\x04", b"PK\x05\x06"))
 
 
-def head_of(path: Path) -> bytes:
-    """The first bytes of a file; InputError when it cannot be opened."""
+def bare(path: Path, name: str | None = None) -> Entry:
+    """A file of the disk; InputError when it cannot be opened."""
     try:
-        with path.open("rb") as file:
-            return file.read(_HEAD)
-    except OSError as error:
-        raise InputError(f"{path.name} cannot be read ({error.strerror}).", "Check the name and its rights.") from error
+        modified = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError):
+        modified = None
+    return Entry(name or path.name, name or path.name, partial(_opened, path), modified)
 
 
-def bytes_of(path: Path) -> bytes:
-    """A whole bare file; InputError when it cannot be read or is larger than anything an export writes."""
+def _opened(path: Path) -> IO[bytes]:
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path.name} is larger than {MAX_BYTES // 1024**2} MiB.", "Split it first.")
-        return path.read_bytes()
+        return path.open("rb")
     except OSError as error:
         raise InputError(f"{path.name} cannot be read ({error.strerror}).", "Check the name and its rights.") from error
 
@@ -82,10 +100,11 @@ def folder(root: Path) -> Iterator[Entry | Found]:
                 yield Found(name, skipped={"link" if path.is_symlink() else "no regular file": 1})
                 continue
             try:
-                if is_zip(head_of(path)):
+                entry = bare(path, name)
+                if is_zip(entry.head()):
                     yield from zipped(path, prefix=f"{name}/")
                 else:
-                    yield Entry(name, name, partial(bytes_of, path))
+                    yield entry
             except InputError as error:
                 yield Found(name, failure=str(error))
     for missed in unreadable:
@@ -105,15 +124,20 @@ def zipped(path: Path, prefix: str = "") -> Iterator[Entry | Found]:
 
 
 class _Budget:
-    """Bytes that came out of one zip, nested ones included."""
+    """Bytes that came out of one zip, nested ones included; a second pass over the same member costs nothing."""
 
     def __init__(self, name: str, packed: int) -> None:
         self.name = name
         self.most = min(MAX_BYTES, max(RATIO_COUNTS_FROM, packed * MAX_RATIO))
         self.spent = 0
+        self._read: dict[str, int] = {}
 
-    def spend(self, count: int) -> None:
-        self.spent += count
+    def spend(self, member: str, position: int) -> None:
+        """Count what was read of a member, up to this position of its content."""
+        known = self._read.get(member, 0)
+        if position > known:
+            self._read[member] = position
+            self.spent += position - known
         if self.spent > self.most:
             raise BrokenFile(f"{self.name} unpacks to more than {self.most // 1024**2} MiB, as a zip bomb does.",
                              _UNPACKED)
@@ -141,38 +165,70 @@ def _members(file: IO[bytes], label: str, prefix: str, budget: _Budget, *, neste
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, where: str, budget: _Budget,
             nested: bool) -> Iterator[Entry | Found]:
-    """One member; a zip inside is opened in memory, one level deep. A broken member does not stop the others."""
+    """One member; a zip inside is opened too, one level deep. A broken member does not stop the others."""
+    entry = Entry(name, where, partial(_stream, archive, info, where, budget), _modified(info))
     try:
-        head = _unpacked(archive, info, where, budget, _HEAD)
+        head = entry.head()
         if not is_zip(head):
             # Pictures and sound are most of an export: their first bytes are enough.
-            yield (Found(where, skipped={"unknown format": 1}) if is_binary(head)
-                   else Entry(name, where, lambda: _unpacked(archive, info, where, budget)))
+            yield Found(where, skipped={"unknown format": 1}) if is_binary(head) else entry
         elif nested:
             yield Found(where, skipped={"zip in a zip in a zip": 1})
         else:
-            inner = io.BytesIO(_unpacked(archive, info, where, budget))
-            yield from _members(inner, where, f"{name}/", budget, nested=True)
+            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as inner:
+                with entry.open() as stream:
+                    while part := stream.read(_CHUNK):
+                        inner.write(part)
+                yield from _members(inner, where, f"{name}/", budget, nested=True)
     except BrokenFile as error:
         if budget.spent > budget.most:
             raise
         yield Found(where, failure=str(error))
 
 
-def _unpacked(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, budget: _Budget, most: int = -1) -> bytes:
-    """The bytes of a member (the first `most`), counted as they come."""
-    parts: list[bytes] = []
+class _Member(io.RawIOBase):
+    """The bytes of a member, counted as they come; what zipfile raises is a BrokenFile."""
+
+    def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, budget: _Budget) -> None:
+        super().__init__()
+        self._info, self._where, self._budget, self._position = info, where, budget, 0
+        with self._translated():
+            self._file = archive.open(info)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with self._translated():
+            part = self._file.read(len(buffer))
+        self._position += len(part)
+        self._budget.spend(self._where, self._position)
+        buffer[:len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        if not self.closed and hasattr(self, "_file"):
+            self._file.close()
+        super().close()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            what = "is encrypted" if self._info.flag_bits & 1 else f"cannot be unpacked ({error})"
+            raise BrokenFile(f"{self._where} {what}.", _UNPACKED) from error
+
+
+def _stream(archive: zipfile.ZipFile, info: zipfile.ZipInfo, where: str, budget: _Budget) -> IO[bytes]:
+    return io.BufferedReader(_Member(archive, info, where, budget), _BUFFER)
+
+
+def _modified(info: zipfile.ZipInfo) -> datetime | None:
     try:
-        with archive.open(info) as stream:
-            while part := stream.read(_CHUNK if most < 0 else most):
-                budget.spend(len(part))
-                parts.append(part)
-                if most >= 0:
-                    break
-    except _BROKEN as error:
-        what = "is encrypted" if info.flag_bits & 1 else f"cannot be unpacked ({error})"
-        raise BrokenFile(f"{where} {what}.", _UNPACKED) from error
-    return b"".join(parts)
+        return datetime(*info.date_time).astimezone(UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _refused(info: zipfile.ZipInfo, name: str, known: set[str]) -> str | None:

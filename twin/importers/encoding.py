@@ -67,32 +67,35 @@ def mended(text: str, file: str) -> Decoded:
 
 def to_text(data: bytes, file: str) -> str:
     """Bytes to text: UTF-8, else UTF-16 or UTF-32 by their mark, else what charset-normalizer finds."""
+    codec = codec_of(data, file)
+    try:
+        return data.decode(codec, "replace" if codec == "utf-8-sig" or codec in _LEGACY else "strict")
+    except UnicodeDecodeError as error:
+        raise BrokenFile(f"{file} begins as {codec.upper()} but breaks off at byte {error.start}.",
+                         "Save or export it again as UTF-8.") from error
+
+
+def codec_of(sample: bytes, file: str) -> str:
+    """The codec of a file that begins with (or is) these bytes. Raises UnknownFormat when there is none."""
     for mark, codec in ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
                         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
-        if data.startswith(mark):
-            try:
-                return data.decode(codec)
-            except UnicodeDecodeError as error:
-                raise BrokenFile(f"{file} begins as {codec.upper()} but breaks off at byte {error.start}.",
-                                 "Save or export it again as UTF-8.") from error
+        if sample.startswith(mark):
+            return codec
     try:
-        return data.decode("utf-8-sig")
+        codecs.getincrementaldecoder("utf-8-sig")().decode(sample)  # a letter cut in two at the end is no fault
+        return "utf-8-sig"
     except UnicodeDecodeError:
-        return _legacy_text(data, file)
-
-
-def _legacy_text(data: bytes, file: str) -> str:
-    torn = data.decode("utf-8-sig", "replace")
+        torn = sample.decode("utf-8-sig", "replace")
     bad = torn.count("\ufffd")
     # UTF-8 cut or bitten in a few places still shows 20 good characters for each bad one; a legacy codec shows none.
     if 20 * bad <= sum(map(len, _RUN.findall(torn))) - bad:
-        return torn
+        return "utf-8-sig"
     from charset_normalizer import from_bytes  # deferred: its tables cost 30 ms and few files need them
 
-    best = from_bytes(data[:1_000_000], cp_isolation=_LEGACY).best()
+    best = from_bytes(sample[:1_000_000], cp_isolation=_LEGACY).best()
     if best is None:
         raise UnknownFormat(f"{file} is no text in any known encoding.", "Save it as UTF-8 and import it again.")
-    return data.decode(best.encoding, "replace")
+    return str(best.encoding)
 
 
 def is_binary(head: bytes) -> bool:

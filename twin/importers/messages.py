@@ -5,9 +5,10 @@ The format has no ids and no times, so both ids are hashes of content with a cou
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
-from twin.importers.encoding import Mended
-from twin.importers.found import Found, found, id_from, message, one_newline, trim
+from twin.importers.found import Context, Found, found, id_from, message, one_newline, trim
 from twin.types import Conversation, Message
 
 SOURCE = "messages"
@@ -16,9 +17,13 @@ _SKIPPED_ROLES = {"system": "system", "developer": "system", "tool": "tool", "fu
 
 
 def recognises(value: object) -> bool:
-    """True for an object whose `messages` have roles; Telegram's have none."""
-    said = value.get("messages") if isinstance(value, dict) else None
-    return isinstance(said, list) and any(isinstance(one, dict) and "role" in one for one in said)
+    """True for an object whose `messages` have roles (Telegram's have none), and for one bare message: such a file
+    holds a single conversation. Open WebUI's older chats look alike but keep a history too."""
+    if not isinstance(value, dict) or isinstance(value.get("history"), dict):
+        return False
+    said = value.get("messages")
+    return is_message(value) or (isinstance(said, list) and any(isinstance(one, dict) and "role" in one
+                                                                 for one in said))
 
 
 def is_message(value: object) -> bool:
@@ -26,12 +31,20 @@ def is_message(value: object) -> bool:
     return isinstance(value, dict) and isinstance(value.get("role"), str) and "content" in value
 
 
-class Reader:
+def read(values: Iterable[object], context: Context) -> Iterator[Found]:
+    """Each conversation, or the one that bare messages make up. What cannot be read comes back as a failure."""
+    rest = iter(values)
+    reader = _Reader(context)
+    for number, value in enumerate(rest, 1):
+        yield reader.read({"messages": [value, *rest]} if is_message(value) else value, number)
+
+
+class _Reader:
     """Conversations of one file; equal ones are told apart by their number."""
 
-    def __init__(self, file: str, mended: Mended) -> None:
-        self.file = file
-        self.mended = mended
+    def __init__(self, context: Context) -> None:
+        self.file = context.file
+        self.mended = context.mended
         self._seen: Counter[str] = Counter()
 
     def read(self, value: object, number: int) -> Found:
@@ -48,11 +61,7 @@ class Reader:
                 skipped[read] += 1
             else:
                 spoken.append(read)
-        ident = id_from((f"{one.role}\n{one.text}" for one in spoken), "messages")
-        self._seen[ident] += 1
-        if self._seen[ident] > 1:
-            ident = f"{ident}-{self._seen[ident]}"
-        return found(self.file, Conversation(ident, _with_ids(ident, spoken), None, SOURCE), skipped)
+        return found(self.file, conversation_of(spoken, SOURCE, self._seen), skipped)
 
     def _message(self, one: object) -> Message | str:
         """A message without its id yet, or the reason to skip it."""
@@ -63,7 +72,7 @@ class Reader:
             return _SKIPPED_ROLES[role]
         if role not in ("user", "assistant"):
             return "unknown speaker"
-        original, attached = _speech(one.get("content"))
+        original, attached = speech(one.get("content"))
         if not original.strip():
             return "attachment only" if attached else "tool call" if one.get("tool_calls") else "empty"
         name = one.get("name")
@@ -72,17 +81,22 @@ class Reader:
                        flags=("attachment",) if attached else ())
 
 
-def _with_ids(conversation: str, spoken: list[Message]) -> tuple[Message, ...]:
+def conversation_of(spoken: list[Message], source: str, seen: Counter[str]) -> Conversation:
+    """Messages without ids as a conversation whose ids are hashes of content; `seen` counts equal conversations."""
+    ident = id_from((f"{one.role}\n{one.text}" for one in spoken), source)
+    seen[ident] += 1
+    if seen[ident] > 1:
+        ident = f"{ident}-{seen[ident]}"
     counted: Counter[tuple[str, str]] = Counter()
     named: list[Message] = []
     for one in spoken:
         counted[one.role, one.text] += 1
-        ident = id_from((conversation, one.role, one.text, str(counted[one.role, one.text])), "message")
-        named.append(Message(ident, one.role, one.text, one.author, one.time, one.own, one.flags, one.raw))
-    return tuple(named)
+        own_id = id_from((ident, one.role, one.text, str(counted[one.role, one.text])), "message")
+        named.append(replace(one, id=own_id))
+    return Conversation(ident, tuple(named), None, source)
 
 
-def _speech(content: object) -> tuple[str, bool]:
+def speech(content: object) -> tuple[str, bool]:
     """Text of a content, which is a string or a list of typed parts, and whether something was attached."""
     parts = content if isinstance(content, list) else [content]
     texts, attached = [], False

@@ -7,33 +7,39 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import tzinfo
 
 from twin.errors import BrokenFile
 from twin.importers.dates import Moment, day_order, parse
 from twin.importers.encoding import Decoded
-from twin.importers.found import Found, found, id_from, message, trim
+from twin.importers.found import Context, Found, found, id_from, message, trim
 from twin.importers.frontmatter import front_matter
 from twin.text import clean
-from twin.types import Conversation, Message, Speaker, digest
+from twin.types import Conversation, Message, Speaker
 
 SOURCE = "nexus"
 
 _CALLOUT = re.compile(r"^>\s?\[!nexus_(user|agent|prompt)\][+-]?\s+\*\*(.+?)\*\*(?:\s+-\s+(.+?))?\s*$")
 _HEADING = re.compile(r"^#{3,4}\s+(User|Assistant|ChatGPT), on (.+?);\s*$")
 _UID = re.compile(r"^\s*<!--\s*UID:\s*(.*?)\s*-->\s*$")
-_NESTED = re.compile(r"^>\s?\[!nexus_(?:attachment|artifact|canvas|prompt)\]")
+# Attachments of 1.2 stand one quote deep behind an empty line, those of 1.3 two deep; before, they were bold lines.
+_NESTED = re.compile(r"^(?:>\s?)+(?:\[!nexus_(?:attachment|artifact|canvas|prompt)\]|"
+                     r"\*\*\U0001f4ce (?:Missing )?Attachment:)")
+_DEPTH = re.compile(r"^(?:>\s?)*")
+_URL = re.compile(r"^Chat URL:\s*https?://\S*/([\w-]{16,})/?\s*$")
 _PREAMBLE = re.compile(r"^(?:# Title:|Created:|Last Updated:|Chat URL:)")
 _TITLE = re.compile(r"^# Title:\s*(.+?)\s*$")
 _REPORT = re.compile(r"^#{1,3} .*Nexus AI Chat Importer.*Report", re.MULTILINE | re.IGNORECASE)
 _RULE = re.compile(r"^\s*-{3,}\s*$")
 _RELATED = re.compile(r"^## Related Queries\s*$")
-_EMPTY = ("[No content found]", "[No content]")
+_EMPTY = ("[No content found]", "[No content]", "[No text content]")
 
 Pair = tuple[str, str]
 
 
-def recognises(text: str) -> bool:
+def recognises(name: str, text: str) -> bool:  # noqa: ARG001 - the content alone tells
     """True for a chat note of any era, and for the plugin's artifact notes and reports, which are not the person's."""
     lines = text.split("\n")
     matter, _ = front_matter(lines)
@@ -55,7 +61,7 @@ class _Block:
     body: list[Pair] = field(default_factory=list)
 
 
-def read(label: str, decoded: Decoded) -> Found:
+def read(name: str, context: Context, decoded: Decoded) -> Iterator[Found]:  # noqa: ARG001 - names may change
     """The chat of one note. Raises BrokenFile for callouts without a single UID: nothing could be told apart later."""
     pairs = decoded.lines
     matter, taken = front_matter([fixed for _, fixed in pairs])
@@ -64,17 +70,24 @@ def read(label: str, decoded: Decoded) -> Found:
     if not callouts:
         reason = "artifact note" if "artifact_id" in matter else (
             "empty conversation" if matter.get("conversation_id") else "import report")
-        return Found(label, skipped={reason: 1})
+        yield Found(context.file, skipped={reason: 1})
+        return
     uids = [block.uid for block in callouts if block.uid]
     if not uids:
-        raise BrokenFile(f"{label} has {len(callouts)} Nexus callouts but no UID line, so a second import could not "
-                         "tell its messages apart.", "Let the Nexus plugin write the note again, or import the chat "
-                         "provider's own export.")
+        raise BrokenFile(f"{context.file} has {len(callouts)} Nexus callouts but no UID line, so a second import could "
+                         "not tell its messages apart.",
+                         "Let the Nexus plugin write the note again, or import the chat provider's own export.")
     skipped: Counter[str] = Counter()
-    messages = _messages(blocks, _order(callouts, matter), skipped)
-    given = matter.get("conversation_id")
-    ident = clean(str(given)) if given else id_from(uids, "uids")
-    return found(label, Conversation(ident, tuple(messages), _title(matter, pairs), SOURCE), skipped)
+    messages = _Reader(uids[0], _order(callouts, matter), context.zone).messages(blocks, skipped)
+    ident = _conversation_id(matter, pairs) or id_from(uids, "uids")
+    yield found(context.file, Conversation(ident, tuple(messages), _title(matter, pairs), SOURCE), skipped)
+
+
+def _conversation_id(matter: dict[str, object], pairs: list[Pair]) -> str:
+    """The provider's id, by front matter or, where its key was renamed, by the address of the chat."""
+    if given := matter.get("conversation_id"):
+        return clean(str(given))
+    return next((match.group(1) for _, line in pairs[:40] if (match := _URL.match(line))), "")
 
 
 def _blocks(pairs: list[Pair]) -> list[_Block]:
@@ -116,48 +129,56 @@ def _fill(block: _Block, pairs: list[Pair], start: int) -> int:
     return stop
 
 
-def _messages(blocks: list[_Block], order: str, skipped: Counter[str]) -> list[Message]:
-    messages: list[Message] = []
-    for number, block in enumerate(blocks):
-        said = _speech(block, order) if block.kind else _note(block, preamble=number == 0)
-        if isinstance(said, Message):
-            messages.append(said)
-        elif said:
-            skipped[said] += 1
-    return messages
+@dataclass(frozen=True)
+class _Reader:
+    """Blocks of one note to messages. `chat` makes ids by content differ from those of another chat: its first UID."""
 
+    chat: str
+    order: str
+    zone: tzinfo | None
 
-def _speech(block: _Block, order: str) -> Message | str:
-    """A callout as a message, or the reason to skip it."""
-    if block.kind == "prompt":
-        return "prompt"
-    lines, attached = _without_nested([_unquoted(pair, block.quote) for pair in block.body])
-    original = trim("\n".join(line for line, _ in lines))
-    mended = trim(clean("\n".join(line for _, line in lines)))
-    if not mended.strip() or mended in _EMPTY:
-        return "attachment only" if attached else "empty"
-    role: Speaker = "user" if block.kind == "user" else "assistant"
-    moment = parse(block.stamp, order) if block.stamp else None
-    flags = (("attachment",) if attached else ()) + (("local_time",) if moment and moment.local else ())
-    # A user who edits the note may lose a UID; the text then has to stand for it.
-    ident = block.uid or f"text-{digest(f'{role}{chr(10)}{mended}')[:32]}"
-    return message(ident, role, original, mended, author=clean(block.author), own=role == "user", flags=flags,
-                   time=moment.time if moment else None)
+    def messages(self, blocks: list[_Block], skipped: Counter[str]) -> list[Message]:
+        """What was said in order; the rest is counted."""
+        messages: list[Message] = []
+        for number, block in enumerate(blocks):
+            said = self._speech(block) if block.kind else self._note(block, preamble=number == 0)
+            if isinstance(said, Message):
+                messages.append(said)
+            elif said:
+                skipped[said] += 1
+        return messages
 
+    def _speech(self, block: _Block) -> Message | str:
+        """A callout as a message, or the reason to skip it."""
+        if block.kind == "prompt":
+            return "prompt"
+        body, attached = _without_nested(block.body)
+        lines = [_unquoted(pair, block.quote) for pair in body]
+        original = trim("\n".join(line for line, _ in lines))
+        mended = trim(clean("\n".join(line for _, line in lines)))
+        if not mended.strip() or mended in _EMPTY:
+            return "attachment only" if attached else "empty"
+        role: Speaker = "user" if block.kind == "user" else "assistant"
+        moment = parse(block.stamp, self.order, self.zone) if block.stamp else None
+        flags = (("attachment",) if attached else ()) + (("local_time",) if moment and moment.local else ())
+        # A user who edits the note may lose a UID; the text then has to stand for it.
+        ident = block.uid or id_from((self.chat, role, mended), "text")
+        return message(ident, role, original, mended, author=clean(block.author), own=role == "user", flags=flags,
+                       time=moment.time if moment else None)
 
-def _note(block: _Block, *, preamble: bool) -> Message | None:
-    """What the person wrote between the callouts; None for the plugin's own lines."""
-    own: list[Pair] = []
-    related = False
-    for original, fixed in block.body:
-        related = _RELATED.match(fixed) is not None or (related and (not fixed.strip() or fixed.startswith("- ")))
-        if not (related or (preamble and _PREAMBLE.match(fixed)) or _RULE.match(fixed) or _UID.match(fixed)):
-            own.append((original, fixed))
-    text = trim(clean("\n".join(fixed for _, fixed in own)))
-    if not text.strip():
-        return None
-    return message(f"note-{digest(text)[:32]}", "user", trim("\n".join(line for line, _ in own)), text, own=True,
-                   flags=("note",))
+    def _note(self, block: _Block, *, preamble: bool) -> Message | None:
+        """What the person wrote between the callouts; None for the plugin's own lines."""
+        own: list[Pair] = []
+        related = False
+        for original, fixed in block.body:
+            related = _RELATED.match(fixed) is not None or (related and (not fixed.strip() or fixed.startswith("- ")))
+            if not (related or (preamble and _PREAMBLE.match(fixed)) or _RULE.match(fixed) or _UID.match(fixed)):
+                own.append((original, fixed))
+        text = trim(clean("\n".join(fixed for _, fixed in own)))
+        if not text.strip():
+            return None
+        return message(id_from((self.chat, text), "note"), "user", trim("\n".join(line for line, _ in own)), text,
+                       own=True, flags=("note",))
 
 
 def _unquoted(pair: Pair, quote: str) -> Pair:
@@ -166,17 +187,26 @@ def _unquoted(pair: Pair, quote: str) -> Pair:
     return pair[0][width:], pair[1][width:]
 
 
-def _without_nested(lines: list[Pair]) -> tuple[list[Pair], bool]:
-    """Body lines without inner callouts for attachments, artifacts and the like, and whether there were any."""
+def _without_nested(body: list[Pair]) -> tuple[list[Pair], bool]:
+    """Body lines without blocks for attachments, artifacts and the like, and whether there were any. Such a block ends
+    where the quote is less deep."""
     kept: list[Pair] = []
-    inside = attached = False
-    for pair in lines:
-        starts = _NESTED.match(pair[1]) is not None
-        inside = starts or (inside and pair[1].startswith(">"))
-        attached = attached or starts
-        if not inside:
+    deep = 0
+    attached = False
+    for pair in body:
+        depth = _depth(pair[1])
+        if _NESTED.match(pair[1]):
+            deep, attached = depth, True
+        elif depth < deep:
+            deep = 0
+        if not deep:
             kept.append(pair)
     return kept, attached
+
+
+def _depth(line: str) -> int:
+    match = _DEPTH.match(line)
+    return match.group().count(">") if match else 0
 
 
 def _order(callouts: list[_Block], matter: dict[str, object]) -> str:

@@ -17,7 +17,7 @@ class People:
         """`me`: names, ids (Telegram's user123) or mail addresses of the person."""
         self.me = frozenset(filter(None, map(_plain, me)))
         self.met: dict[str, Counter[str]] = {}
-        self._found: set[str] = set()
+        self.settled: set[str] = set()  # kinds of source in which the person was found
 
     def own(self, source: str, *names: str, messages: int = 1) -> bool:
         """Whether one of these names of one author is the person's; the author is counted under the first name."""
@@ -26,17 +26,18 @@ class People:
             self.met.setdefault(source, Counter())[names[0]] += messages
         mine = any(_plain(name) in self.me for name in names)
         if mine:
-            self._found.add(source)
+            self.settled.add(source)
         return mine
 
-    def known(self, source: str) -> None:
+    def known(self, source: str, *names: str) -> None:
         """The export itself says who the person is: nobody need be asked about this kind."""
-        self._found.add(source)
+        self.me |= set(filter(None, map(_plain, names)))
+        self.settled.add(source)
 
     @property
     def strangers(self) -> dict[str, Counter[str]]:
         """Kinds of source in which nobody was the person: source -> author -> messages."""
-        return {source: met for source, met in self.met.items() if source not in self._found}
+        return {source: met for source, met in self.met.items() if source not in self.settled}
 
 
 def _plain(name: str) -> str:
