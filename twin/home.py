@@ -111,8 +111,8 @@ class Home:
         if name:
             places = [Path(name)] if Path(name).is_absolute() else [self.root / name, self.adapters / name]
             found = next((place for place in places if place.is_file()), places[-1])
-            return none if sha256 and found.is_file() and _sha256(found) != sha256 else found
-        return next((file for file in sorted(self.adapters.glob("*.gguf")) if _sha256(file) == sha256), none)
+            return none if sha256 and found.is_file() and sha256_of(found) != sha256 else found
+        return next((file for file in sorted(self.adapters.glob("*.gguf")) if sha256_of(file) == sha256), none)
 
     @property
     def snapshots(self) -> Path:
@@ -163,12 +163,13 @@ def _holder(note: Path) -> str:
         return "another process"
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """sha256 of a file in hex, remembered while its size, time and inode stay."""
     seen = path.stat()
-    return _sha256_at(path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
+    return _hashed(path, seen.st_size, seen.st_mtime_ns, seen.st_ino)
 
 
 @lru_cache(maxsize=64)
-def _sha256_at(path: Path, *_identity: int) -> str:
+def _hashed(path: Path, *_identity: int) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()

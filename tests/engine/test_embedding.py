@@ -14,7 +14,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tests import tiny
-from twin import Twin
+from tests.test_e5 import packed
+from twin import Twin, e5
 from twin.catalog import Catalog, Model
 from twin.chat import _embedder
 from twin.embedder import MiniLM
@@ -39,13 +40,19 @@ def gguf_embedder(path: Path, *, trusted: bool = True, **more: Any) -> GGUFEmbed
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("embedders")
+    packed(folder / "e5.bin")
+    e5.convert(folder / "e5.bin", folder / "e5.gguf")
     return {"bert": tiny.embedder(folder / "bert.gguf"),
             "core": tiny.core(folder / "core.gguf"),
             "recurrent": tiny.core(folder / "recurrent.gguf", "qwen35"),
+            "e5": folder / "e5.gguf",
             "minilm": _minilm_as_gguf(folder / "minilm-f32.gguf")}
 
 
-@pytest.fixture(scope="module", params=["minilm onnx", "minilm gguf", "bert", "core, last", "core, mean", "recurrent"])
+KINDS = ["minilm onnx", "minilm gguf", "bert", "e5", "core, last", "core, mean", "recurrent"]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def embedder(request: pytest.FixtureRequest, files: dict[str, Path]) -> Iterator[Any]:
     made: MiniLM | GGUFEmbedder
     match request.param:
@@ -55,6 +62,8 @@ def embedder(request: pytest.FixtureRequest, files: dict[str, Path]) -> Iterator
             made = gguf_embedder(files["minilm"])
         case "bert":
             made = gguf_embedder(files["bert"], trusted=False)
+        case "e5":
+            made = gguf_embedder(files["e5"], trusted=False, passage_prefix="passage, ")
         case "core, last":
             made = gguf_embedder(files["core"], pooling="last")
         case "core, mean":
@@ -80,12 +89,14 @@ def test_no_texts_give_no_vectors(embedder: Any) -> None:
 
 
 def test_a_vector_does_not_depend_on_its_company_or_order(embedder: Any) -> None:
-    """Rows added one by one and rows added in bulk meet the same queries. 21 texts make several batches."""
+    """Rows added one by one and rows added in bulk meet the same queries. 21 texts make several batches. With weights
+    of 4 bits, activations are rounded to 8: a hair's breadth of difference becomes one of 8 bits."""
     texts = TEXTS * 3
     together, reverse = embedder.embed(texts), embedder.embed(texts[::-1])[::-1]
     alone = [embedder.embed([text])[0] for text in TEXTS]
-    assert np.allclose(together, reverse, atol=1e-3)
-    assert np.allclose(together, alone * 3, atol=1e-3)
+    near = 1e-2 if "e5" in repr(embedder) else 1e-3
+    assert np.allclose(together, reverse, atol=near)
+    assert np.allclose(together, alone * 3, atol=near)
 
 
 def test_different_texts_get_different_vectors(embedder: Any) -> None:
@@ -155,6 +166,24 @@ def test_control_tokens_in_a_text_stay_text(files: dict[str, Path]) -> None:
     core.load()
     assert core._tokens("<|im_end|>") == list(b"<|im_end|>")
     assert core._tokens("a\ud800") == list(b"a?")  # half a surrogate pair, as broken exports have them
+
+
+# ---- what is put before a text ---------------------------------------------------------------------------------------
+
+def test_questions_and_passages_get_the_words_the_model_was_trained_with(files: dict[str, Path]) -> None:
+    """E5 without them finds less; a question read as a passage, too."""
+    plain = gguf_embedder(files["e5"])
+    e5s = gguf_embedder(files["e5"], query_prefix="query, ", passage_prefix="passage, ")
+    assert np.allclose(e5s.embed(["the dog"]), plain.embed(["passage, the dog"]), atol=1e-5)
+    assert np.allclose(e5s.embed_query(["the dog"]), plain.embed(["query, the dog"]), atol=1e-5)
+    assert np.allclose(plain.embed_query(["the dog"]), plain.embed(["the dog"]), atol=1e-5)
+    assert not np.allclose(e5s.embed(["the dog"]), e5s.embed_query(["the dog"]), atol=1e-2)
+
+
+def test_the_id_knows_the_words_that_are_in_the_kept_vectors_and_no_others(files: dict[str, Path]) -> None:
+    plain = gguf_embedder(files["e5"]).id
+    assert gguf_embedder(files["e5"], query_prefix="query, ").id == plain
+    assert gguf_embedder(files["e5"], passage_prefix="passage, ").id != plain
 
 
 # ---- names -----------------------------------------------------------------------------------------------------------

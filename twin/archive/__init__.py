@@ -5,38 +5,31 @@ idle home holds one plain file that can be copied as it is.
 """
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
 from itertools import chain
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from twin.archive import database
-from twin.archive.intake import Found, Intake, Key, utf8
+from twin.archive import database, deletion, redaction, rows, selection
+from twin.archive.deletion import Deleted
+from twin.archive.derived import Derived, DerivedKind, Registry
+from twin.archive.intake import Found, Intake, Key
+from twin.archive.ready import utf8
+from twin.archive.selection import Selection
+from twin.archive.sources import Source, files, sources
+from twin.archive.tombstones import Tombstones
+from twin.archive.traces import runs_of
 from twin.errors import UsageError
 from twin.home import Home
 from twin.profile import Point
-from twin.types import (
-    Conversation,
-    Example,
-    ImportReport,
-    Message,
-    Progress,
-    Recalled,
-    Route,
-    Turn,
-    Usage,
-    Written,
-    to_plain,
-)
+from twin.types import Conversation, ImportReport, Message, Progress, Turn
+
+__all__ = ["Archive", "Deleted", "Derived", "DerivedKind", "Key", "Selection", "Source"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
-
-_MESSAGE = "id, role, text, author, time, own, flags, raw"
-_TURN = ("id", "conversation", "question", "answer", "route", "status", "model", "role_map", "memories", "cited",
-         "dropped", "thinking", "usage", "time", "header", "adapted", "written")
 
 
 class Archive:
@@ -53,7 +46,7 @@ class Archive:
 
     # ---- what was said -----------------------------------------------------------------------------------------
 
-    def add(self, found: Iterable[Found | Conversation], *, dry_run: bool = False,
+    def add(self, found: Iterable[Found | Conversation], *, root: str = "", dry_run: bool = False,
             hashes: Mapping[str, str] | None = None,
             progress: Progress | None = None) -> tuple[ImportReport, list[Key]]:
         """Store conversations; returns the report and the keys of messages that are new or have a new text.
@@ -61,7 +54,9 @@ class Archive:
         Same key and content: unchanged. Same key, other content: updated, the old one goes to `revisions`; only when
         both come from the same kind of source, for the same chat read from two formats differs in trifles. A commit
         holds whole conversations, so a kill loses at most the last BATCH messages and the same import goes on from
-        there. `hashes` gives the sha256 of files by name. `dry_run` works on a copy in memory: it costs as much
+        there. `root` is what the person named (a file, zip or folder): the source these messages stand under; without
+        it each file is one. `hashes` gives the sha256 of files by name. What was forgotten stays out, counted as
+        skipped["forgotten"]. `dry_run` works on a copy in memory: it costs as much
         memory as the archive has bytes, and gives the same report by construction.
         """
         items = iter(found)
@@ -69,7 +64,7 @@ class Archive:
         if first is None:
             return ImportReport(dry_run=dry_run), []
         with self._copy() if dry_run else self._writing("import") as db:
-            run, waiting = Intake(db), 0
+            run, waiting = Intake(db, root), 0
             for item in chain((first,), items):
                 waiting += run.take(item)
                 if waiting >= BATCH:
@@ -83,14 +78,26 @@ class Archive:
             progress("messages stored", run.seen, run.seen)
         return run.report(dry_run), list(run.changed)
 
-    def messages(self, *, own: bool | None = None) -> Iterator[tuple[str, Message]]:
-        """(conversation id, message) in the order of conversations and within them; `own` keeps one side."""
+    def messages(self, *, own: bool | None = None,
+                 keys: Collection[Key] | None = None) -> Iterator[tuple[str, Message]]:
+        """(conversation id, message) in the order of conversations and within them; `own` keeps one side, `keys` only
+        these messages (10 us each; unknown ones are left out)."""
         with self._reading() as db:
-            # CROSS JOIN fixes the outer loop, so the index gives the order and nothing is sorted in memory.
-            yield from ((row[0], _message(row[1:])) for row in db.execute(
-                f"SELECT c.id, {', '.join('m.' + name for name in _MESSAGE.split(', '))} "  # noqa: S608 - constants
-                "FROM conversations c CROSS JOIN messages m ON m.conversation = c.id "
-                "WHERE ?1 IS NULL OR m.own = ?1 ORDER BY c.number, m.position", (own,)))
+            if keys is None:
+                # CROSS JOIN fixes the outer loop, so the index gives the order and nothing is sorted in memory.
+                yield from ((row[0], rows.message(row[1:])) for row in db.execute(
+                    f"SELECT c.id, {rows.MESSAGE}, m.source "  # noqa: S608 - constants
+                    "FROM conversations c CROSS JOIN messages m ON m.conversation = c.id "
+                    "WHERE ?1 IS NULL OR m.own = ?1 ORDER BY c.number, m.position", (own,)))
+                return
+            places = (db.execute(
+                "SELECT c.number, m.position, m.rowid FROM messages m JOIN conversations c ON c.id = m.conversation "
+                "WHERE m.conversation = ?2 AND m.id = ?3 AND (?1 IS NULL OR m.own = ?1)", (own, *key)).fetchone()
+                for key in set(keys))
+            for *_, place in sorted(filter(None, places)):
+                row = db.execute(f"SELECT m.conversation, {rows.MESSAGE}, m.source FROM messages m "  # noqa: S608
+                                 "WHERE m.rowid = ?", (place,)).fetchone()
+                yield row[0], rows.message(row[1:])
 
     def conversation(self, conversation: str) -> Conversation:
         """One conversation with its messages in order. Raises UsageError when there is none of this id."""
@@ -110,15 +117,20 @@ class Archive:
     def revisions(self, conversation: str, message: str) -> list[Message]:
         """Earlier contents of a message, oldest first."""
         with self._reading() as db:
-            rows = db.execute(f"SELECT {_MESSAGE} FROM revisions WHERE conversation = ? AND id = ? "  # noqa: S608
-                              "ORDER BY rowid", (conversation, message))
-            return [_message(row) for row in rows]
+            found = db.execute(f"SELECT {rows.MESSAGE}, NULL FROM revisions m WHERE m.conversation = ? "  # noqa: S608
+                               "AND m.id = ? ORDER BY m.rowid", (conversation, message))
+            return [rows.message(row) for row in found]
 
-    def sources(self) -> list[dict[str, Any]]:
-        """Files that were imported: {file, sha256 ('' when not given), imported (ISO UTC), report}."""
+    def sources(self) -> list[Source]:
+        """What the person imported, one line a source, oldest first."""
         with self._reading() as db:
-            return [{"file": file, "sha256": sha256, "imported": when, "report": json.loads(report)} for
-                    file, sha256, when, report in db.execute("SELECT * FROM sources ORDER BY imported, file, sha256")]
+            return sources(db)
+
+    def files(self, root: str | None = None) -> list[dict[str, Any]]:
+        """Files that came (of one source): {root ('': noted by an older version), file, kind, sha256 ('' when not
+        given), imported (ISO UTC), report (counts)}."""
+        with self._reading() as db:
+            return files(db, root)
 
     def counts(self) -> dict[str, int]:
         """How many conversations, messages, own messages and turns there are."""
@@ -131,35 +143,37 @@ class Archive:
 
     def save_turn(self, turn: Turn, *, wait_s: float = 2.0) -> None:
         """Store a turn whole, after at most `wait_s` for another writer; one with the same id is replaced."""
-        plain = [value if isinstance(value, str | None) else json.dumps(value, ensure_ascii=False)
-                 for value in map(to_plain(turn).get, _TURN)]
         with self._writing("turn", wait_s) as db:
-            db.execute(f"INSERT INTO turns ({', '.join(_TURN)}) VALUES ({', '.join('?' * len(_TURN))}) "  # noqa: S608
-                       f"ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in _TURN[1:])}",
-                       [value and utf8(value) for value in plain])
+            values = _still_known(db, rows.columns(turn))
+            again = ", ".join(f"{name} = excluded.{name}" for name in rows.TURN[1:])
+            db.execute(f"INSERT INTO turns ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "  # noqa: S608
+                       f"ON CONFLICT (id) DO UPDATE SET {again}",
+                       [value and utf8(value) for value in values.values()])
 
     def turns(self, conversation: str | None = None, limit: int | None = None) -> list[Turn]:
         """Stored turns, oldest first; with `limit` the newest so many of them."""
         with self._reading() as db:
-            rows = db.execute(
-                f"SELECT {', '.join(_TURN)} FROM turns WHERE ?1 IS NULL OR conversation = ?1 "  # noqa: S608 - constants
+            found = db.execute(
+                f"SELECT {', '.join(rows.TURN)} FROM turns WHERE ?1 IS NULL OR conversation = ?1 "  # noqa: S608 - constants
                 "ORDER BY number DESC LIMIT ?2",
                 (conversation, -1 if limit is None else max(limit, 0)))
-            return [_turn(row) for row in rows][::-1]
+            return [rows.turn(row) for row in found][::-1]
 
     # ---- what a core read --------------------------------------------------------------------------------------
 
     def save_points(self, model: str, points: Iterable[Point], read_keys: Iterable[Key]) -> None:
         """Store what a core pointed at and which messages it has read, together; read again, a message's points are
-        replaced. Raises UsageError when a message is not in the archive."""
-        keys = list(read_keys)
+        replaced. Points at a forgotten claim are left out. Raises UsageError when a message is not in the archive."""
+        keys, points = list(read_keys), list(points)
         with self._writing("points of the core") as db:
+            forgotten = Tombstones(db).claims({point.facet for point in points})
             try:
                 db.executemany("DELETE FROM points WHERE model = ? AND conversation = ? AND message = ?",
                                [(model, *key) for key in keys])
                 db.executemany("INSERT OR IGNORE INTO core_reads VALUES (?, ?, ?)", [(model, *key) for key in keys])
                 db.executemany("INSERT OR REPLACE INTO points VALUES (?, ?, ?, ?, ?, ?, ?)", [
-                    (model, p.conversation, p.message, p.start, p.end, p.facet, p.probability) for p in points])
+                    (model, p.conversation, p.message, p.start, p.end, p.facet, p.probability)
+                    for p in points if p.facet not in forgotten])
                 db.execute("COMMIT")  # foreign keys are checked by now, so that the error below is theirs
             except sqlite3.IntegrityError as error:
                 raise UsageError(f"{model} read a message that the archive does not hold ({error}).",
@@ -168,11 +182,11 @@ class Archive:
     def points(self, model: str | None = None) -> list[Point]:
         """Sentences that cores pointed at; where several did, the highest probability counts."""
         with self._reading() as db:
-            rows = db.execute(
+            found = db.execute(
                 'SELECT conversation, message, "start", "end", facet, max(probability) FROM points '
                 'WHERE ?1 IS NULL OR model = ?1 GROUP BY conversation, message, "start", "end", facet '
                 'ORDER BY conversation, message, "start", "end", facet', (model,))
-            return [Point(*row) for row in rows]
+            return [Point(*row) for row in found]
 
     def read_keys(self, model: str | None = None) -> set[Key]:
         """Keys of the messages a core has read in their present text; of any core when none is named."""
@@ -196,6 +210,90 @@ class Archive:
         """Store a setting."""
         with self._writing(f"setting {key}") as db:
             db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, utf8(value)))
+
+    # ---- what is forgotten, and what was made of it ------------------------------------------------------------
+
+    def select(self, target: str) -> Selection:
+        """What a name means: a source, a file, a kind, a conversation, a message (CONVERSATION/MESSAGE), a claim.
+        UsageError when it means nothing, with what is near, or several things, with how to say which."""
+        with self._reading() as db:
+            return selection.select(db, target)
+
+    def texts(self, keys: Collection[Key], *, rest: bool = False) -> Iterator[str]:
+        """All texts the archive holds of these messages (`rest`: of all others): as they stand, as they stood, and as
+        their bytes came."""
+        with self._reading() as db:
+            yield from deletion.texts_of(db, keys, rest=rest)
+
+    def forget(self, keys: Collection[Key] = (), *, conversations: Collection[str] = (),
+               facets: Collection[str] = ()) -> Deleted:
+        """Delete messages, whole conversations and claims with all that rests on them; they cannot come back.
+
+        One transaction, which leaves the mark `pending`: what lies in memory and in files is still to be removed, and
+        `compact` to be called. twin.forgetting does all of it; use that.
+        """
+        with self._writing("forgetting") as db:
+            return deletion.forget(db, self.home.root, keys, conversations, facets)
+
+    def pending(self) -> deletion.Pending | None:
+        """The forgetting that is not finished: since when, and whose traces are still to be removed elsewhere."""
+        with self._reading() as db:
+            return deletion.pending(db)
+
+    def end_forgetting(self) -> None:
+        """Nothing is left to be removed elsewhere: take the mark away."""
+        with self._writing("forgetting") as db:
+            deletion.end(db)
+
+    def compact(self) -> list[Path]:
+        """Write the file anew, without what was deleted; copies by older versions go (returned). HomeBusy while another
+        process reads."""
+        path = self.home.archive
+        with self.home.writing("forgetting"), database.named(path):
+            if not database.is_empty(path):
+                with closing(database.connect(path)) as db:
+                    database.migrate(db, path)
+                    database.compact(db, path)
+            gone = database.backups(path)
+            for copy in gone:
+                copy.unlink(missing_ok=True)
+        return gone
+
+    def forgotten(self) -> dict[str, int]:
+        """How many messages, whole conversations and claims are forgotten."""
+        with self._reading() as db:
+            return Tombstones(db).counts()
+
+    def forgotten_claims(self, facets: Iterable[str]) -> frozenset[str]:
+        """Those of these facets that are forgotten: a profile leaves them out."""
+        with self._reading() as db:
+            return Tombstones(db).claims(facets)
+
+    def register(self, kind: DerivedKind, path: str | PathLike[str], *, sha256: str = "",
+                 keys: Iterable[Key] | None = None) -> None:
+        """Note a file that was made from these messages (None: from everything), so that it is forgotten with them."""
+        with self._writing("registry") as db:
+            Registry(db, self.home.root).add(kind, Path(path), sha256, keys)
+
+    def derived(self, kind: DerivedKind | None = None) -> list[Derived]:
+        """What was registered, oldest first."""
+        with self._reading() as db:
+            return Registry(db, self.home.root).all(kind)
+
+    def drop_derived(self, files: Iterable[Derived]) -> None:
+        """Take files that are no more from the registry."""
+        with self._writing("registry") as db:
+            for file in files:
+                Registry(db, self.home.root).drop(file.path, file.kind)
+
+    def stale_adapters(self) -> list[Derived]:
+        """Adapters trained on what was forgotten since: they must not load, by path and by sha256."""
+        return [adapter for adapter in self.derived("adapter") if adapter.stale]
+
+    def allow_adapter(self, adapter: str | PathLike[str]) -> int:
+        """Let a stale adapter, named by path or sha256, load again; returns how many there were."""
+        with self._writing("registry") as db:
+            return Registry(db, self.home.root).allow(str(adapter))
 
     # ---- the file ----------------------------------------------------------------------------------------------
 
@@ -238,31 +336,21 @@ class Archive:
             yield copy
 
 
-def _message(row: Sequence[Any]) -> Message:
-    name, role, text, author, time, own, flags, raw = row
-    return Message(name, role, text, author, _time(time), bool(own), tuple(json.loads(flags)), raw)
-
-
 def _conversation(db: sqlite3.Connection, row: Sequence[Any]) -> Conversation:
     name, title, source = row
-    rows = db.execute(f"SELECT {_MESSAGE} FROM messages WHERE conversation = ? ORDER BY position", (name,))  # noqa: S608
-    return Conversation(name, tuple(_message(row) for row in rows), title, source)
+    found = db.execute(f"SELECT {rows.MESSAGE}, m.source FROM messages m WHERE m.conversation = ? "  # noqa: S608 - constants
+                       "ORDER BY m.position", (name,))
+    return Conversation(name, tuple(map(rows.message, found)), title, source)
 
 
-def _turn(row: Sequence[Any]) -> Turn:
-    """JSON back to the nouns; the columns that hold it are the ones that are not plain strings in Turn."""
-    columns = dict(zip(_TURN, row, strict=True))
-    for name in ("route", "memories", "cited", "dropped", "usage", "adapted", "written"):
-        columns[name] = json.loads(columns[name] or "null")
-    route, memories, written = columns["route"], columns["memories"], columns["written"]
-    return Turn(**{
-        **columns, "cited": tuple(columns["cited"]), "dropped": tuple(columns["dropped"]),
-        "route": Route(**{**route, "nearest": tuple(Example(**example) for example in route["nearest"])}),
-        "memories": tuple(Recalled(**{**one, "message_ids": tuple(one["message_ids"]), "time": _time(one["time"])})
-                          for one in memories),
-        "usage": Usage(**columns["usage"]), "time": _time(columns["time"]),
-        "written": written and Written(written["core"], tuple(written["ids"]))})
-
-
-def _time(iso: str | None) -> datetime | None:
-    return None if iso is None else datetime.fromisoformat(iso)
+def _still_known(db: sqlite3.Connection, columns: dict[str, str | None]) -> dict[str, str | None]:
+    """A turn as it is stored. What it recalled may have been forgotten while the answer was written."""
+    tombstones = Tombstones(db) if columns["memories"] != "[]" else None
+    if not tombstones:
+        return columns
+    shown = redaction.decoded({name: columns[name] for name in redaction.COLUMNS})
+    clean, texts = redaction.without_memories(
+        shown, lambda conversation, message: not tombstones.left(conversation, (), [message]))
+    if texts:
+        columns |= redaction.encoded(redaction.without_runs(clean, runs_of(texts)))
+    return columns

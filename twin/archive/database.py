@@ -1,15 +1,21 @@
-"""The SQLite file below the archive: its tables, its versions, its errors in our words. Knows no message, no turn."""
+"""The SQLite file below the archive: its tables, its versions, its errors in our words. Knows no message, no turn.
+
+What is deleted is overwritten (secure_delete), and `compact` leaves nothing of it in free pages or in the WAL.
+"""
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from twin import text as texts
 from twin.errors import HomeBusy, HomeError, HomeFull, HomeTooNew
 from twin.home import full_disk_is_named
 
-# MIGRATIONS[n] brings a file from user_version n to n + 1. Forward only; what stands here is never edited.
+# MIGRATIONS[n] brings a file from user_version n to n + 1. Forward only; what stands here is never edited, and the
+# functions it calls (`_functions`) are never removed.
 MIGRATIONS: tuple[str, ...] = ("""
 CREATE TABLE conversations (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, title TEXT, source TEXT);
 CREATE TABLE aliases (id TEXT PRIMARY KEY, conversation TEXT NOT NULL REFERENCES conversations (id));
@@ -45,6 +51,31 @@ CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 ALTER TABLE turns ADD COLUMN header TEXT NOT NULL DEFAULT '';
 ALTER TABLE turns ADD COLUMN adapted TEXT NOT NULL DEFAULT 'false';
 ALTER TABLE turns ADD COLUMN written TEXT;
+""", """
+ALTER TABLE messages ADD COLUMN lang TEXT NOT NULL DEFAULT 'und';
+UPDATE messages SET lang = twin_language(text);
+UPDATE messages SET flags = twin_flags(flags, text) WHERE own;
+CREATE TABLE files (
+  number INTEGER PRIMARY KEY, root TEXT NOT NULL, file TEXT NOT NULL, kind TEXT NOT NULL, sha256 TEXT NOT NULL,
+  imported TEXT NOT NULL, report TEXT NOT NULL, UNIQUE (root, file, kind));
+INSERT OR REPLACE INTO files (root, file, kind, sha256, imported, report)
+  SELECT '', file, '', sha256, imported, json_remove(report, '$.files', '$.repairs', '$.failures')
+  FROM sources ORDER BY imported;
+DROP TABLE sources;
+CREATE TABLE origins (
+  conversation INTEGER NOT NULL, message TEXT NOT NULL, file INTEGER NOT NULL,
+  PRIMARY KEY (conversation, message, file)) WITHOUT ROWID;
+CREATE TABLE forgotten (hash BLOB PRIMARY KEY, kind TEXT NOT NULL, of BLOB, made TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE pending (conversation TEXT NOT NULL, message TEXT NOT NULL);
+CREATE TABLE derived (
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, path TEXT NOT NULL, sha256 TEXT NOT NULL, made TEXT NOT NULL,
+  whole INTEGER NOT NULL, stale INTEGER NOT NULL, UNIQUE (kind, path));
+CREATE TABLE derived_from (
+  conversation INTEGER NOT NULL, message TEXT NOT NULL, derived INTEGER NOT NULL,
+  PRIMARY KEY (conversation, message, derived)) WITHOUT ROWID;
+CREATE INDEX points_of ON points (conversation, message);
+CREATE INDEX core_reads_of ON core_reads (conversation, message);
+CREATE INDEX aliases_of ON aliases (conversation);
 """)
 
 
@@ -55,6 +86,7 @@ def in_memory(source: sqlite3.Connection | None = None) -> sqlite3.Connection:
     """A database that leaves nothing on the disk: empty, or a copy of another one."""
     db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     if source is None:
+        _functions(db)
         for script in MIGRATIONS:
             db.executescript(script)
     else:
@@ -89,6 +121,7 @@ def connect(path: Path) -> sqlite3.Connection:
     try:
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA foreign_keys = ON")
+        db.execute("PRAGMA secure_delete = ON")
     except sqlite3.Error:
         db.close()
         raise
@@ -115,12 +148,41 @@ def migrate(db: sqlite3.Connection, path: Path) -> None:
     if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         _back_up(db, path.with_name(f"{path.name}.v{version}.bak"))
     db.execute("PRAGMA journal_mode = WAL")
+    _functions(db)
     for number, script in enumerate(MIGRATIONS[version:], version + 1):
         try:
             db.executescript(f"BEGIN IMMEDIATE; {script}; PRAGMA user_version = {number}; COMMIT;")
         finally:
             if db.in_transaction:
                 db.rollback()
+
+
+def with_foreign(flags: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Flags of an own message, and what parts of its text are not the writer's own."""
+    return (*flags, *(kind for kind in texts.foreign_kinds(text) if kind not in flags))
+
+
+def _functions(db: sqlite3.Connection) -> None:
+    """What the migrations call."""
+    def flags(stored: str, text: str) -> str:
+        return json.dumps(with_foreign(tuple(json.loads(stored)), text), ensure_ascii=False)
+
+    db.create_function("twin_language", 1, texts.language, deterministic=True)
+    db.create_function("twin_flags", 2, flags, deterministic=True)
+
+
+def compact(db: sqlite3.Connection, path: Path) -> None:
+    """Write the file anew, so that free pages, page ends and the WAL hold nothing that was deleted, whichever version
+    deleted it. Needs room for the file once more. Raises HomeBusy while another program reads it."""
+    db.execute("VACUUM")
+    if db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+        raise HomeBusy(f"{path} is being read, so what was deleted still stands in its log.",
+                       "Let the other twin finish, then do the same again.")
+
+
+def backups(path: Path) -> list[Path]:
+    """Copies that migrations made."""
+    return sorted(path.parent.glob(f"{path.name}.v*.bak*"))
 
 
 def _back_up(db: sqlite3.Connection, target: Path) -> None:

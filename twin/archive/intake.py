@@ -8,17 +8,20 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, get_args
+from typing import Protocol
 
-from twin.text import clean
-from twin.types import Conversation, ImportReport, Message, Repair, Speaker, digest, to_plain
+from twin import text as texts
+from twin.archive.database import with_foreign
+from twin.archive.order import Order
+from twin.archive.ready import Ready, cleaned, distinct, readable, utf8
+from twin.archive.tombstones import UNIQUE_ID, Tombstones
+from twin.types import Conversation, ImportReport, Repair, to_plain
 
 Key = tuple[str, str]
 """(conversation id, message id)."""
 
-UNIQUE_ID = 16  # characters from which a message id is taken as unique in the world (a UUID has 36, "m1" is anyone's)
 
 
 class Found(Protocol):
@@ -73,13 +76,18 @@ class _Tally:
 
 
 class Intake:
-    """One run of `add`: where it writes, what it has met, what became of it."""
+    """One run of `add`: where it writes, what it has met, what became of it. `root`: what the person named."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, root: str = "") -> None:
         self.db = db
+        self.root = utf8(root)
         self.changed: dict[Key, None] = {}
         self._met: set[Key] = set()
-        self._tallies: dict[str, _Tally] = {}
+        self._tallies: dict[tuple[str, str], _Tally] = {}  # by file and kind
+        self._files: dict[tuple[str, str], int] = {}
+        self._noted: set[str] = set()  # sources of which something is stored
+        self._tombstones = Tombstones(db)
+        self._order = Order(db)
 
     @property
     def seen(self) -> int:
@@ -91,14 +99,14 @@ class Intake:
         total = _Tally()
         for tally in self._tallies.values():
             total += tally
-        return total.report((file for file in self._tallies if file), dry_run)
+        return total.report(dict.fromkeys(file for file, _ in self._tallies if file), dry_run)
 
     def take(self, item: Found | Conversation) -> int:
         """Store one item whole or not at all; returns how many messages it had."""
         if isinstance(item, Conversation):
             return self._take("", item)
-        file = utf8(item.file)
-        tally = self._tallies.setdefault(file, _Tally())
+        file, kind = utf8(item.file), _kind(item.conversation)
+        tally = self._tallies.setdefault((file, kind), _Tally())
         tally.skipped.update({reason: count for reason, count in item.skipped.items() if count})
         tally.seen += sum(item.skipped.values())
         if item.repair:
@@ -109,16 +117,17 @@ class Intake:
         return self._take(file, item.conversation) if item.conversation else 0
 
     def _take(self, file: str, conversation: Conversation) -> int:
-        tally = self._tallies.setdefault(file, _Tally())
+        tally = self._tallies.setdefault((file, _kind(conversation)), _Tally())
         where = f"{file}: conversation {conversation.id!r}" if file else f"conversation {conversation.id!r}"
         count = len(conversation.messages)
         tally.seen += count
         part, changed = _Tally(), list[Key]()
         self.db.execute("SAVEPOINT one")
         try:
-            self._store(conversation, where, part, changed)
+            self._store(conversation, file, where, part, changed)
         except (sqlite3.IntegrityError, sqlite3.DataError, ValueError, TypeError, OverflowError) as error:
             self.db.execute("ROLLBACK TO one")
+            self._files.clear()  # the line of the file may have been part of it
             tally.fail(f"{where}: {error}", max(count, 1))
             tally.seen += count == 0  # a conversation without messages that fails is one failed item
         else:
@@ -127,77 +136,106 @@ class Intake:
         self.db.execute("RELEASE one")
         return count
 
-    def _store(self, conversation: Conversation, where: str, tally: _Tally, changed: list[Key]) -> None:
-        source = _clean(conversation.source, "source")
-        messages = _distinct(_readable(conversation.messages, where, tally))
-        named = _clean(conversation.id, "id")
+    def _store(self, conversation: Conversation, file: str, where: str, tally: _Tally, changed: list[Key]) -> None:
+        source = cleaned(conversation.source, "source")
+        ready = _counted(conversation, where, tally)
+        named = cleaned(conversation.id, "id")
         if not named:
             raise ValueError("it has no id")
-        if not messages:
+        key = self._identity(named, [message.id for message, _ in ready])
+        ready = self._not_forgotten(key, named, ready, tally)
+        if not ready:
             return
-        key = self._identity(named, messages)
-        title = _clean(conversation.title, "title")
-        self.db.execute("INSERT OR IGNORE INTO conversations (id, title, source) VALUES (?, ?, ?)",
-                        (key, title, source))
-        if title:
-            self.db.execute("UPDATE conversations SET title = ?1 WHERE id = ?2 AND title IS NOT ?1 "
-                            "AND (title IS NULL OR source IS ?3)", (title, key, source))
-        stored = {row[0]: row[1:] for row in self.db.execute(
-            "SELECT id, content_hash, source FROM messages WHERE conversation = ? ORDER BY position", (key,))}
-        place = self._places(key, list(stored), [message.id for message in messages])
-        for message in messages:
-            outcome = self._put(key, message, place[message.id], stored.get(message.id), source)
+        number, is_new = self._conversation(key, cleaned(conversation.title, "title"), source)
+        names = [message.id for message, _ in ready]
+        stored = {} if is_new else self._stored(key, names)
+        times = [message.time for message, _ in ready if message.time]
+        span = (min(times).isoformat(), max(times).isoformat()) if times else None
+        place = self._order.places(key, {name: row[2] for name, row in stored.items()}, names, span)
+        for one in ready:
+            name = one.message.id
+            outcome = self._put(key, one, place.get(name, 0), stored.get(name), source)
             tally.outcomes[outcome] += 1
-            tally.roles[message.role] += 1
-            tally.own += bool(message.own)
-            stored.setdefault(message.id, (_content_hash(message), source))
+            tally.roles[one.message.role] += 1
+            tally.own += bool(one.message.own)
+            stored.setdefault(name, (one.hash, source, 0))
             if outcome != "unchanged":
-                changed.append((key, message.id))
+                changed.append((key, name))
         tally.conversations.add(key)
+        self._order.ended(key, names[-1])
+        if root := self.root or file:
+            self._noted.add(root)
+            origin = self._file(file, _kind(conversation))
+            self.db.executemany("INSERT OR IGNORE INTO origins VALUES (?, ?, ?)",
+                                [(number, name, origin) for name in names])
 
-    def _identity(self, conversation: str, messages: Sequence[Message]) -> str:
+    def _not_forgotten(self, key: str, named: str, ready: list[Ready], tally: _Tally) -> list[Ready]:
+        if not self._tombstones:
+            return ready
+        names = [message.id for message, _ in ready]
+        left = set() if self._tombstones.whole(named, names) else self._tombstones.left(key, (named,), names)
+        kept = [one for one in ready if one.message.id in left]
+        if len(kept) < len(ready):
+            tally.skipped["forgotten"] += len(ready) - len(kept)
+        return kept
+
+    def _identity(self, conversation: str, messages: Sequence[str]) -> str:
         """The stored conversation this one is. A note without front matter meets the export of the same chat, and a
         note that has grown its older self, by a message id that cannot be a coincidence; the alias is remembered."""
         row = self.db.execute("SELECT id FROM conversations WHERE id = ?1 UNION ALL "
                               "SELECT conversation FROM aliases WHERE id = ?1", (conversation,)).fetchone()
         if row:
             return str(row[0])
+        known = dict(self.db.execute(
+            "SELECT id, conversation FROM messages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY rowid DESC",
+            (json.dumps([message for message in messages if len(message) >= UNIQUE_ID]),)))
         for message in messages:
-            if len(message.id) >= UNIQUE_ID:
-                row = self.db.execute("SELECT conversation FROM messages WHERE id = ? ORDER BY rowid LIMIT 1",
-                                      (message.id,)).fetchone()
-                if row:
-                    self.db.execute("INSERT INTO aliases VALUES (?, ?)", (conversation, row[0]))
-                    return str(row[0])
+            if message in known:
+                self.db.execute("INSERT INTO aliases VALUES (?, ?)", (conversation, known[message]))
+                return str(known[message])
         return conversation
 
-    def _places(self, conversation: str, stored: list[str], incoming: list[str]) -> dict[str, int]:
-        """Position of every message; those that are stored already are moved where new ones come between them."""
-        place = {message: position for position, message in enumerate(_merged(stored, incoming))}
-        moved = [(place[old], conversation, old) for position, old in enumerate(stored) if place[old] != position]
-        self.db.executemany("UPDATE messages SET position = ? WHERE conversation = ? AND id = ?", moved)
-        return place
+    def _conversation(self, key: str, title: str | None, source: str | None) -> tuple[int, bool]:
+        """The number of a conversation, and whether it was made now. A missing title is filled in; another one comes
+        from the same kind of source only."""
+        made = self.db.execute("INSERT OR IGNORE INTO conversations (id, title, source) VALUES (?, ?, ?)",
+                               (key, title, source))
+        if made.rowcount == 1:
+            return int(made.lastrowid or 0), True
+        if title:
+            self.db.execute("UPDATE conversations SET title = ?1 WHERE id = ?2 AND title IS NOT ?1 "
+                            "AND (title IS NULL OR source IS ?3)", (title, key, source))
+        return int(self.db.execute("SELECT number FROM conversations WHERE id = ?", (key,)).fetchone()[0]), False
 
-    def _put(self, conversation: str, message: Message, position: int, stored: tuple[str, str | None] | None,
+    def _stored(self, conversation: str, messages: Sequence[str]) -> dict[str, tuple[str, str | None, int]]:
+        """Those of the messages that are stored: id -> content hash, kind of source, position."""
+        return {row[0]: row[1:] for row in self.db.execute(
+            "SELECT id, content_hash, source, position FROM messages WHERE conversation = ? "
+            "AND id IN (SELECT value FROM json_each(?))", (conversation, json.dumps(messages)))}
+
+    def _put(self, conversation: str, ready: Ready, position: int, stored: tuple[str, str | None, int] | None,
              source: str | None) -> str:
         """Insert, revise or leave one message; returns what became of it."""
-        key, hash_ = (conversation, message.id), _content_hash(message)
-        values = (message.role, message.text, message.author, message.time and message.time.isoformat(), message.own,
-                  json.dumps(message.flags, ensure_ascii=False), message.raw, source, hash_)
+        message, hash_ = ready
+        key = conversation, message.id
         again = key in self._met
         self._met.add(key)
+        if stored is not None and (stored[0] == hash_ or stored[1] != source or self._is_known_copy(key, hash_)):
+            return "unchanged"
+        flags = with_foreign(message.flags, message.text) if message.own else message.flags
+        values = (message.role, message.text, message.author, message.time and message.time.isoformat(), message.own,
+                  json.dumps(flags, ensure_ascii=False) if flags else "[]", message.raw, source, hash_,
+                  texts.language(message.text))
         if stored is None:
-            self.db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            self.db.execute("INSERT INTO messages VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                             (*key, position, *values))
             return "imported"
-        if stored[0] == hash_ or stored[1] != source or self._is_known_copy(key, hash_):
-            return "unchanged"
         self.db.execute(
             "INSERT INTO revisions SELECT conversation, id, role, text, author, time, own, flags, raw, content_hash, "
             "?, ? FROM messages WHERE conversation = ? AND id = ?", (_now(), again, *key))
         self.db.execute(
             "UPDATE messages SET role = ?, text = ?, author = ?, time = ?, own = ?, flags = ?, raw = ?, source = ?, "
-            "content_hash = ? WHERE conversation = ? AND id = ?", (*values, *key))
+            "content_hash = ?, lang = ? WHERE conversation = ? AND id = ?", (*values, *key))
         for table in ("points", "core_reads"):  # offsets into the old text would quote something else
             self.db.execute(f"DELETE FROM {table} WHERE conversation = ? AND message = ?", key)  # noqa: S608 - constants
         return "updated"
@@ -209,104 +247,46 @@ class Intake:
                                 "AND copy", (*key, hash_)).fetchone()
         return found is not None
 
+    def _file(self, file: str, kind: str) -> int:
+        """The line of a file and kind under what the person named."""
+        if (file, kind) not in self._files:
+            made = self.db.execute("INSERT INTO files (root, file, kind, sha256, imported, report) VALUES "
+                                   "(?, ?, ?, '', ?, '{}') ON CONFLICT DO UPDATE SET imported = excluded.imported "
+                                   "RETURNING number", (self.root or file, file, kind, _now())).fetchone()
+            self._files[file, kind] = int(made[0])
+        return self._files[file, kind]
+
     def save_sources(self, hashes: Mapping[str, str]) -> None:
-        """Write down which files came, with what result; the same file again replaces its line."""
-        for file, tally in self._tallies.items():
-            if file:
-                report = json.dumps(to_plain(tally.report((file,))), ensure_ascii=False)
-                self.db.execute("INSERT OR REPLACE INTO sources VALUES (?, ?, ?, ?)",
-                                (file, hashes.get(file, ""), _now(), utf8(report)))
+        """Write down which files came, with what result; the same file again replaces its line. Counts only: a repair
+        and a failure show what was written. A source of which nothing is stored leaves no line, nor does a file of
+        which all is forgotten."""
+        for (file, kind), tally in self._tallies.items():
+            if (self.root or file) not in self._noted or (tally.skipped["forgotten"] and not tally.outcomes):
+                continue
+            report = {key: value for key, value in to_plain(tally.report((file,))).items()
+                      if key not in ("files", "repairs", "failures")}
+            number, plain = self._file(file, kind), utf8(json.dumps(report, ensure_ascii=False))
+            self.db.execute("UPDATE files SET sha256 = ?, report = ? WHERE number = ?",
+                            (hashes.get(file, ""), plain, number))
+            self.db.execute("DELETE FROM files WHERE root = '' AND file = ?", (file,))  # noted by an older version
 
 
-def _readable(messages: Iterable[Message], where: str, tally: _Tally) -> list[Message]:
+def _kind(conversation: Conversation | None) -> str:
+    source = conversation.source if conversation else None
+    return cleaned(source, "source") or "" if isinstance(source, str) else ""
+
+
+def _counted(conversation: Conversation, where: str, tally: _Tally) -> list[Ready]:
     """Messages as they are stored; empty ones are counted as skipped, impossible ones as failed."""
     kept = []
-    for number, message in enumerate(messages, 1):
-        try:
-            stored = _storable(message)
-        except (AttributeError, TypeError, ValueError, OverflowError) as error:
-            tally.fail(f"{where}, message {number}: {error}")
-            continue
-        if stored.text.strip():
-            kept.append(stored)
-        else:
+    for ready in readable(conversation.messages):
+        if isinstance(ready, Ready):
+            kept.append(ready)
+        elif ready is None:
             tally.skipped["empty"] += 1  # also when a text is stored already: nothing is ever blanked
-    return kept
-
-
-def _storable(message: Message) -> Message:
-    """Check the values; clean the texts, keep the original bytes where that changed them, bring the time to UTC."""
-    if not isinstance(message.text, str):
-        raise TypeError(f"its text is of type {type(message.text).__name__}")
-    if message.role not in get_args(Speaker):
-        raise ValueError(f"its role is {message.role!r}")
-    name, text = _clean(message.id, "id"), _clean(message.text, "text") or ""
-    if not name:
-        raise ValueError("it has no id")
-    if not isinstance(message.raw, bytes | None):
-        raise TypeError(f"its raw is of type {type(message.raw).__name__}")
-    raw = message.raw
-    if raw is None and text != message.text:
-        raw = message.text.encode("utf-8", "surrogatepass")
-    flags = tuple(_clean(flag, "flag") or "" for flag in message.flags)
-    if message.time is not None and message.time.tzinfo is None and "local_time" not in flags:
-        flags += ("local_time",)  # a time without a zone is taken as this machine's, and says so
-    time = message.time and message.time.astimezone(UTC)
-    return replace(message, id=name, text=text, author=_clean(message.author, "author"), time=time,
-                   own=bool(message.own), flags=flags, raw=raw)
-
-
-def _distinct(messages: Sequence[Message]) -> list[Message]:
-    """Give different messages under one id the ids x, x#2, x#3 in their order, so that none is lost."""
-    taken = {message.id for message in messages}
-    names: dict[str, dict[str, str]] = {}  # id -> content hash -> id in the archive
-    result = []
-    for message in messages:
-        known, hash_ = names.setdefault(message.id, {}), _content_hash(message)
-        if hash_ not in known:
-            name = f"{message.id}#{len(known) + 1}" if known else message.id
-            while known and name in taken:
-                name += "#"
-            known[hash_] = name
-        result.append(replace(message, id=known[hash_]))
-    return result
-
-
-def _merged(stored: Sequence[str], incoming: Sequence[str]) -> list[str]:
-    """One order of both: what is stored keeps its order, what is new follows the neighbour it came after."""
-    known, anchor, first = set(stored), "", ""
-    after: dict[str, dict[str, None]] = {}  # ids are never empty: "" stands for the beginning
-    for name in incoming:
-        if name in known:
-            anchor, first = name, first or name
         else:
-            after.setdefault(anchor, {})[name] = None
-    head = after.pop("", {})
-    order: list[str] = []
-    for name in stored:
-        order += (*(head if name == first else ()), name, *after.get(name, ()))
-    return order if first else [*order, *head]
-
-
-def _content_hash(message: Message) -> str:
-    """What makes a message another one: who said what, and in which standing. Not the time and the author's name:
-    a note read in another time zone, a contact that was renamed, say nothing new."""
-    return digest(json.dumps([message.role, message.own, message.flags, message.text], ensure_ascii=False))
-
-
-def _clean(value: str | None, what: str) -> str | None:
-    """text.clean, and NUL as U+FFFD: C code below (llama.cpp, SQL functions) would end the text there."""
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise TypeError(f"its {what} is of type {type(value).__name__}")
-    return clean(value).replace("\0", "\ufffd")
-
-
-def utf8(value: str) -> str:
-    """A text SQLite accepts: lone surrogates as U+FFFD, otherwise untouched. For JSON, where NFC could join the n of
-    a newline's escape with an accent."""
-    return value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
+            tally.fail(f"{where}, {ready}")
+    return distinct(kept)
 
 
 def _now() -> str:

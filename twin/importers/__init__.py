@@ -111,7 +111,7 @@ def _several(entries: Iterator[Entry | Found], name: str, run: _Run, *, whole: b
     if recognised or run.asking or (failures and not whole):
         return
     if failures:
-        raise BrokenFile(failures[0])
+        raise BrokenFile(failures[0], f"Nothing else in {name} could be read.")
     if not unknown:
         raise EmptyFile(f"{name} holds no files.", "Choose the folder or file of an export, or of your notes.")
     raise UnknownFormat(f"{name} holds nothing that is known; it has {', '.join(unknown[:5])}"

@@ -1,0 +1,679 @@
+"""What is taken back is gone: from the archive and its raw pages, from memory, turns, exports; and it stays away."""
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Collection, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from twin import forgetting
+from twin.archive import Archive, traces
+from twin.archive.traces import MARK, RUN, redacted, runs_of, sample
+from twin.errors import HomeBusy, UsageError
+from twin.facets import facets
+from twin.home import Home
+from twin.memory import Memory
+from twin.profile import Point, build
+from twin.types import Conversation, Message, Recalled, Repair, Route, Turn, Written
+
+ROOT = Path(__file__).parent.parent
+UID = "5f0c2a6e-1111-4222-8333-9a8b7c6d5e4f"
+SECRET = "Ключ от дачи лежит под третьим кирпичом у старого колодца."  # noqa: S105 - a sentence
+OTHER = "The blue bicycle needs a new chain before the summer trip."
+
+
+@dataclass(frozen=True)
+class Found:
+    """What an importer hands over, by shape."""
+
+    file: str
+    conversation: Conversation | None = None
+    skipped: dict[str, int] = field(default_factory=dict)
+    failure: str | None = None
+    repair: Repair | None = None
+
+
+class Shelf:
+    """The least memory there can be: one file, as real as the text in it."""
+
+    def __init__(self, home: Home) -> None:
+        self.path = home.memory / "shelf.json"
+
+    def add(self, archive: Archive) -> None:
+        self.path.parent.mkdir(exist_ok=True, parents=True)
+        self._write({f"{conversation} {message.id}": message.text for conversation, message in archive.messages()})
+
+    def forget(self, keys: Collection[tuple[str, str]]) -> int:
+        held = dict(self._read())
+        gone = {" ".join(key) for key in keys} & held.keys()
+        self._write({key: text for key, text in held.items() if key not in gone})
+        return len(gone)
+
+    def contents(self) -> Iterator[tuple[str, str]]:
+        yield from self._read().items()
+
+    def _read(self) -> dict[str, str]:
+        return json.loads(self.path.read_text("utf-8")) if self.path.exists() else {}
+
+    def _write(self, held: dict[str, str]) -> None:
+        if self.path.parent.is_dir():
+            new = self.path.with_suffix(".new")
+            new.write_text(json.dumps(held, ensure_ascii=False), "utf-8")
+            new.replace(self.path)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    return Archive(Home(tmp_path / "home"))
+
+
+def forget(archive: Archive, target: str) -> forgetting.Forgotten:
+    return forgetting.forget(archive.home, archive, Shelf(archive.home), target)
+
+
+def said(id: str, text: str, **more: Any) -> Message:
+    return Message(id, more.pop("role", "user"), text, **more)
+
+
+def talk(id: str, *texts: str, source: str | None = "chatgpt") -> Conversation:
+    return Conversation(id, tuple(said(f"m{n}", text) for n, text in enumerate(texts, 1)), source=source)
+
+
+def texts(archive: Archive) -> list[str]:
+    return [message.text for _, message in archive.messages()]
+
+
+def places_of(folder: Path, text: str) -> list[str]:
+    """Files with a run of the text, searched the plain way: independent of the scanner under test."""
+    runs = {text[at:at + RUN].encode() for at in range(len(text) - RUN + 1)}
+    return [path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*"))
+            if path.is_file() and any(run in path.read_bytes() for run in runs)]
+
+
+def turn(id: str, question: str, answer: str, *shown: Recalled, chat: str = "chat", **more: Any) -> Turn:
+    return Turn(id, chat, question, answer, Route("evolutionist", {"evolutionist": 1.0}, "asked"), "answered", "core",
+                "map", memories=shown, written=Written("core", (1, 2, 3)), **more)
+
+
+def recalled(conversation: str, message: str, text: str) -> Recalled:
+    return Recalled((message,), text, 0.5, "words: ключ", conversation)
+
+
+# ---- gone, and it stays away -----------------------------------------------------------------------------------------
+
+def test_a_forgotten_message_is_gone_and_an_import_does_not_bring_it_back(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    gone = forget(archive, "c/m1")
+
+    assert (gone.kind, gone.messages, gone.conversations, gone.tombstones) == ("message", 1, 0, 1)
+    assert texts(archive) == [OTHER]
+    report, changed = archive.add([talk("c", SECRET, OTHER, "newer")])
+    assert (report.imported, report.unchanged, dict(report.skipped)) == (1, 1, {"forgotten": 1})
+    assert report.reconciles
+    assert changed == [("c", "m3")]
+    assert archive.forgotten() == {"messages": 1, "conversations": 0, "claims": 0}
+
+
+def test_a_dry_run_knows_what_is_forgotten(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    forget(archive, "c/m1")
+    dry, _ = archive.add([talk("c", SECRET, OTHER)], dry_run=True)
+
+    assert dry == replace(archive.add([talk("c", SECRET, OTHER)])[0], dry_run=True)
+
+
+def test_a_forgotten_conversation_stays_out_with_all_that_is_new_in_it(archive: Archive) -> None:
+    archive.add([talk("c", SECRET), talk("d", OTHER)])
+    gone = forget(archive, "c")
+    report, _ = archive.add([talk("c", SECRET, "said later")])
+
+    assert (gone.kind, gone.messages, gone.conversations) == ("conversation", 1, 1)
+    assert dict(report.skipped) == {"forgotten": 2}
+    assert [conversation.id for conversation in archive.conversations()] == ["d"]
+    assert archive.forgotten()["conversations"] == 1
+
+
+def test_a_forgotten_conversation_is_known_under_another_name_and_in_another_format(archive: Archive) -> None:
+    """The note of a chat has other conversation ids than its export; what they share is the id of a message. Once
+    known, the other name alone is enough."""
+    export = Conversation("chat", (said("a", "First"), said(UID, SECRET)), source="chatgpt")
+    note = Conversation("note", (said(UID, SECRET), said("z", "Noted later")), source="nexus")
+    archive.add([export])
+    forget(archive, "conversation:chat")
+
+    assert dict(archive.add([note])[0].skipped) == {"forgotten": 2}
+    assert dict(archive.add([Conversation("note", (said("zz", "Much later"),))])[0].skipped) == {"forgotten": 1}
+    assert texts(archive) == []
+
+
+def test_other_names_of_a_conversation_are_forgotten_with_it(archive: Archive) -> None:
+    archive.add([Conversation("a", (said(UID, SECRET), said("s", "short id"))),
+                 Conversation("b", (said(UID, SECRET),))])
+    forget(archive, "message:a/s")
+    forget(archive, "b")  # the alias
+
+    assert texts(archive) == []
+    again, _ = archive.add([Conversation("b", (said("s", "short id"), said("t", "new")))])
+    assert dict(again.skipped) == {"forgotten": 2}
+
+
+def test_a_message_is_known_in_another_conversation_by_an_id_that_is_unique(archive: Archive) -> None:
+    archive.add([Conversation("a", (said(UID, SECRET), said("x", OTHER)))])
+    forget(archive, UID)
+    report, _ = archive.add([Conversation("b", (said(UID, SECRET), said("x", "of another chat")))])
+
+    assert (report.imported, dict(report.skipped)) == (1, {"forgotten": 1})
+    assert SECRET not in texts(archive)
+
+
+def test_short_ids_of_other_conversations_are_not_forgotten(archive: Archive) -> None:
+    archive.add([talk("c", SECRET), talk("d", OTHER)])
+    forget(archive, "c")
+    report, _ = archive.add([talk("e", "m1 of another chat")])
+
+    assert report.imported == 1
+
+
+def test_all_that_a_source_brought_goes_also_what_another_brought_too(archive: Archive) -> None:
+    both = talk("c", SECRET, "in both")
+    archive.add([Found("export.zip/a.json", both), Found("export.zip/b.json", talk("only", "only here"))],
+                root="export.zip")
+    archive.add([Found("notes/c.md", talk("c", SECRET, "in both", "only in the note", source="nexus"))], root="notes")
+    gone = forget(archive, "export.zip")
+
+    assert (gone.kind, gone.messages, gone.conversations, dict(gone.also)) == ("source", 3, 1, {"notes": 2})
+    assert texts(archive) == ["only in the note"]
+    assert [(one.name, one.messages) for one in archive.sources()] == [("notes", 1)]
+    again, _ = archive.add([Found("export.zip/a.json", both)], root="export.zip")
+    assert dict(again.skipped) == {"forgotten": 2}
+    assert [one["root"] for one in archive.files()] == ["notes"], "the name of a forgotten file came back"
+
+
+@pytest.mark.parametrize(("target", "left"), [
+    ("export.zip/a.json", ["two", "three"]), ("kind:telegram", ["one", "two"]), ("telegram", ["one", "two"]),
+    ("source:export.zip", ["three"])])
+def test_a_file_and_a_kind_can_be_forgotten(archive: Archive, target: str, left: list[str]) -> None:
+    archive.add([Found("export.zip/a.json", talk("a", "one")), Found("export.zip/b.json", talk("b", "two"))],
+                root="export.zip")
+    archive.add([talk("t", "three", source="telegram")])
+    forget(archive, target)
+
+    assert texts(archive) == left
+
+
+# ---- what is meant ---------------------------------------------------------------------------------------------------
+
+def test_an_unknown_name_is_told_what_is_near(archive: Archive) -> None:
+    archive.add([Found("a.json", talk("c", SECRET))], root="export-2026.zip")
+    with pytest.raises(UsageError, match=r"export-2025\.zip.*Near it: export-2026\.zip"):
+        forget(archive, "export-2025.zip")
+    with pytest.raises(UsageError, match=r"nonsense.*twin sources"):
+        forget(archive, "nonsense")
+    assert texts(archive) == [SECRET]
+
+
+def test_a_name_of_several_things_is_not_guessed(archive: Archive) -> None:
+    archive.add([talk("c", SECRET), talk("d", OTHER), talk("chatgpt", "a conversation of this name")])
+    with pytest.raises(UsageError, match=r"Say which: message:c/m1, message:d/m1"):
+        forget(archive, "m1")
+    with pytest.raises(UsageError, match=r"kind:chatgpt, conversation:chatgpt"):
+        forget(archive, "chatgpt")
+    assert len(texts(archive)) == 3
+    assert forget(archive, "message:d/m1").messages == 1
+    assert forget(archive, "conversation:chatgpt").messages == 1
+    assert texts(archive) == [SECRET]
+
+
+# ---- nothing of it is left in the file -------------------------------------------------------------------------------
+
+def test_raw_pages_hold_nothing_of_it_nor_does_what_older_versions_left(archive: Archive) -> None:
+    """SQLite keeps what was deleted in free pages; an older twin deleted without overwriting, and copied the file
+    whole before a migration."""
+    archive.add([talk("c", SECRET * 300, OTHER)])
+    with closing(sqlite3.connect(archive.home.archive, isolation_level=None)) as db:
+        db.execute("PRAGMA secure_delete = OFF")
+        db.execute("CREATE TABLE scratch (text TEXT)")
+        db.execute("INSERT INTO scratch VALUES (?)", (SECRET * 200,))
+        db.execute("DROP TABLE scratch")
+    shutil.copy(archive.home.archive, archive.home.root / "archive.sqlite.v2.bak")
+    assert places_of(archive.home.root, SECRET) == ["archive.sqlite", "archive.sqlite.v2.bak"]
+    gone = forget(archive, "c/m1")
+
+    assert places_of(archive.home.root, SECRET) == []
+    assert gone.removed == ("archive.sqlite.v2.bak",)
+    assert gone.clean
+    assert texts(archive) == [OTHER]
+
+
+def test_tombstones_hold_no_ids(archive: Archive) -> None:
+    archive.add([Conversation("a-conversation-of-mine", (said("a-message-of-mine-1", SECRET),), source="chatgpt")])
+    forget(archive, "a-conversation-of-mine")
+
+    raw = archive.home.archive.read_bytes()
+    assert b"of-mine" not in raw
+    assert archive.forgotten() == {"messages": 1, "conversations": 1, "claims": 0}
+
+
+def test_revisions_titles_points_and_the_digest_go_with_a_message(archive: Archive) -> None:
+    archive.add([Conversation("c", (said("m1", SECRET), said("m2", OTHER)), title=f"О том, что {SECRET[:20]}")])
+    archive.add([talk("c", SECRET.replace("третьим", "пятым"), OTHER, source=None)])
+    archive.save_points("core", [Point("c", "m1", 0, 9, "empiric", 0.7)], [("c", "m1"), ("c", "m2")])
+    archive.set_setting("profile.digest", "He hides keys.")
+    forget(archive, "c/m1")
+
+    assert archive.revisions("c", "m1") == archive.points() == []
+    assert archive.read_keys() == {("c", "m2")}
+    assert archive.setting("profile.digest") is None
+    assert archive.conversation("c").title == f"О том, что {MARK}"
+    assert places_of(archive.home.root, SECRET) == []
+
+
+def test_a_reader_that_holds_the_old_file_is_waited_for_and_the_rest_is_done_later(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    with closing(sqlite3.connect(archive.home.archive, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+        with pytest.raises(HomeBusy, match="do the same again"):
+            forget(archive, "c/m1")
+        assert archive.pending() is not None
+    done = forgetting.finish(archive.home, archive, Shelf(archive.home))
+
+    assert done is not None
+    assert archive.pending() is None
+    assert places_of(archive.home.root, SECRET) == []
+    assert forgetting.finish(archive.home, archive, Shelf(archive.home)) is None
+
+
+# ---- turns -----------------------------------------------------------------------------------------------------------
+
+def test_a_turn_loses_what_it_recalled_and_quoted(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    shown = recalled("c", "m2", OTHER), recalled("c", "m1", SECRET), recalled("c", "m2", OTHER)
+    archive.save_turn(turn("1", "Где ключ от дачи?", "Ключ от дачи лежит под третьим кирпичом [2], цепь [3], [1], [9].",
+                           *shown, cited=(2, 3), thinking=f"Записано: {SECRET}"))
+    archive.save_turn(turn("2", "И всё?", "Да: под третьим кирпичом.", header="Ты evolutionist"))
+    gone = forget(archive, "c/m1")
+    first, second = archive.turns()
+
+    assert gone.turns == 2
+    assert first.memories == (shown[0], shown[2])
+    assert first.cited == (2,)
+    assert first.answer == f"{MARK} {MARK}, цепь [2], [1], [9]."
+    assert first.thinking == f"Записано: {MARK}"
+    assert (first.written, second.written) == (None, None)
+    assert second.answer == f"Да: {MARK}."
+    assert first.route.role == "evolutionist"
+    assert (second.question, second.header) == ("И всё?", "Ты evolutionist")
+
+
+def test_other_turns_keep_what_is_said_elsewhere_too(archive: Archive) -> None:
+    """A phrase that a message which remains says as well is no trace; a run of its own is one wherever it stands."""
+    archive.add([talk("c", f"Мне нужно понять, где это. {SECRET}", "Мне нужно понять, где мы.")])
+    kept = turn("1", "Мне нужно понять, где кот.", "Не знаю.", chat="other")
+    archive.save_turn(kept)
+    archive.save_turn(turn("2", "Что под третьим кирпичом у колодца?", "Не знаю.", chat="other"))
+    forget(archive, "c/m1")
+    first, second = archive.turns()
+
+    assert first == kept
+    assert second.question == f"Что {MARK} колодца?"
+    assert places_of(archive.home.root, SECRET) == []
+
+
+def test_an_answer_that_was_written_meanwhile_does_not_bring_it_back(archive: Archive) -> None:
+    """Another process may recall a message, take a minute to answer, and store the turn when it is forgotten."""
+    archive.add([talk("c", SECRET, OTHER)])
+    forget(archive, "c/m1")
+    archive.save_turn(turn("1", "Где ключ?", f"Так: {SECRET} [1]", recalled("c", "m1", SECRET)))
+
+    assert archive.turns()[0].memories == ()
+    assert archive.turns()[0].answer == f"Так: {MARK} {MARK}"
+    assert places_of(archive.home.root, SECRET) == []
+
+
+# ---- files -----------------------------------------------------------------------------------------------------------
+
+def written(path: Path, text: str) -> str:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, "utf-8")
+    return sha256(text.encode()).hexdigest()
+
+
+def test_exports_snapshots_and_caches_made_of_it_go(archive: Archive, tmp_path: Path) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    home = archive.home
+    files = {name: home.root / name for name in ("exports/all.md", "exports/kept.md", "exports/unknown.md",
+                                                 "snapshots/a.kv", "snapshots/.a.kv.x7", "cache/c.bin")}
+    hashes = {name: written(path, SECRET if name != "exports/kept.md" else OTHER) for name, path in files.items()}
+    archive.register("export", files["exports/all.md"], sha256=hashes["exports/all.md"])
+    archive.register("export", files["exports/kept.md"], keys=[("c", "m2")])
+    archive.register("cache", files["cache/c.bin"], keys=[("c", "m1"), ("c", "nothing")])
+    same, changed, moved = (tmp_path / name for name in ("same.md", "changed.md", "moved.md"))
+    archive.register("export", same, sha256=written(same, SECRET))
+    archive.register("export", changed, sha256=written(changed, SECRET))
+    archive.register("export", moved, sha256="0" * 64)
+    written(changed, f"My own words round it: {SECRET}")
+    gone = forget(archive, "c/m1")
+
+    assert set(gone.removed) == {*files.keys() - {"exports/kept.md"}, str(same)}
+    assert gone.carried_away == (str(changed), str(moved))
+    assert [path.name for path in (same, changed) if path.exists()] == ["changed.md"]
+    assert [path.name for path in home.root.rglob("*.md")] == ["kept.md"]
+    assert [one.path for one in archive.derived()] == [files["exports/kept.md"]]
+    assert {check.where: (check.before > 0, check.after) for check in gone.proof if check.where in (
+        "exports", "snapshots", "cache")} == dict.fromkeys(("exports", "snapshots", "cache"), (True, 0))
+    assert gone.clean
+
+
+def test_an_adapter_trained_on_it_is_stale_until_the_person_allows_it(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    paths = [archive.home.adapters / name for name in ("all.gguf", "one.gguf", "other.gguf")]
+    for path, keys in zip(paths, (None, [("c", "m1")], [("c", "m2")]), strict=True):
+        archive.register("adapter", path, sha256=written(path, path.name), keys=keys)
+    gone = forget(archive, "c/m1")
+
+    assert gone.adapters == (str(paths[0]), str(paths[1]))
+    assert [(one.path, one.sha256) for one in archive.stale_adapters()] == [
+        (path, sha256(path.name.encode()).hexdigest()) for path in paths[:2]]
+    assert all(path.exists() for path in paths)
+    assert archive.allow_adapter(paths[0]) == archive.allow_adapter(sha256(b"one.gguf").hexdigest()) == 1
+    assert archive.stale_adapters() == []
+    assert archive.allow_adapter(paths[2]) == 0
+
+
+def test_an_unknown_kind_of_file_is_not_registered(archive: Archive) -> None:
+    with pytest.raises(UsageError, match="export"):
+        archive.register("photo", "a.jpg")
+
+
+# ---- claims ----------------------------------------------------------------------------------------------------------
+
+FACET, SENTENCE = next((key, facet.supports["en"][0]) for key, facet in facets().items() if facet.supports["en"])
+
+
+def test_a_forgotten_claim_takes_its_points_and_exports_along_and_stays_away(archive: Archive) -> None:
+    archive.add([talk("c", SENTENCE, OTHER)])
+    archive.save_points("core", [Point("c", "m1", 0, 9, FACET, 0.9)], [("c", "m1")])
+    says = facets()[FACET].text["en"]
+    archive.set_setting("profile.digest", says)
+    written(archive.home.exports / "prompt.md", says)
+    adapter = archive.home.adapters / "a.gguf"
+    archive.register("adapter", adapter)
+    gone = forget(archive, f"claim:{FACET}")
+
+    assert (gone.kind, gone.claims, gone.messages, gone.removed) == ("claim", (FACET,), 0, ("exports/prompt.md",))
+    assert gone.clean
+    assert {check.where for check in gone.proof if check.before} == {"archive.sqlite", "exports"}
+    assert texts(archive) == [SENTENCE, OTHER], "what was said stays"
+    assert archive.forgotten_claims(facets()) == {FACET}
+    assert archive.stale_adapters() == []
+    archive.save_points("core", [Point("c", "m1", 0, 9, FACET, 0.9)], [("c", "m1")])
+    assert archive.points() == []
+    assert places_of(archive.home.root, says) == []
+
+
+def test_claims_that_lose_their_last_evidence_are_named(archive: Archive) -> None:
+    archive.add([talk("a", SENTENCE), talk("b", OTHER)])
+    before = {claim.facet for claim in build(archive.messages()).claims}
+    gone = forget(archive, "a")
+    after = {claim.facet for claim in build(archive.messages()).claims}
+
+    assert FACET in before
+    assert set(gone.claims) == before - after
+
+
+def test_a_claim_with_other_evidence_is_not_lost(archive: Archive) -> None:
+    archive.add([talk("a", SENTENCE), talk("b", f"{OTHER} {SENTENCE}")])
+
+    assert FACET not in forget(archive, "a").claims
+
+
+# ---- the proof -------------------------------------------------------------------------------------------------------
+
+def test_the_proof_finds_it_before_and_not_after(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    Shelf(archive.home).add(archive)
+    gone = forget(archive, "c/m1")
+    checks = {check.where: check for check in gone.proof}
+
+    assert gone.clean
+    assert gone.passages == 1
+    assert gone.runs == len(SECRET) - RUN + 1
+    for where in ("archive.sqlite", "memory", "memory, decoded"):
+        assert checks[where].before == gone.runs
+        assert checks[where].after == 0
+        assert checks[where].searched > 0
+    assert checks["memory, files older than this"].searched == 1
+    assert list(Shelf(archive.home).contents()) == [("c m2", OTHER)]
+
+
+def test_what_the_person_wrote_into_the_home_by_hand_is_named_and_left(archive: Archive) -> None:
+    archive.add([talk("c", SECRET)])
+    note = archive.home.root / "constitution.md"
+    note.write_text(f"Помни: {SECRET}", "utf-8")
+    gone = forget(archive, "c/m1")
+
+    assert not gone.clean
+    assert [(check.where, check.files) for check in gone.proof if check.after] == [
+        ("constitution.md", ("constitution.md",))]
+    assert note.exists()
+
+
+def test_a_memory_that_kept_an_old_file_is_found_out(archive: Archive) -> None:
+    """LanceDB keeps old versions: a file from before may hold what no decoded column shows."""
+    archive.add([talk("c", SECRET)])
+    Shelf(archive.home).add(archive)
+    old = archive.home.memory / "old.lance"
+    old.write_bytes(b"compressed")
+    os.utime(old, (1e9, 1e9))
+
+    gone = forget(archive, "c/m1")
+    assert not gone.clean
+    assert gone.proof[-1].files == ("memory/old.lance",)
+
+
+def test_what_remains_elsewhere_is_no_trace(archive: Archive) -> None:
+    archive.add([talk("c", SECRET), talk("d", f"Она спросила: {SECRET}")])
+    gone = forget(archive, "c")
+
+    assert (gone.runs, gone.clean) == (0, True)
+    assert places_of(archive.home.root, SECRET) == ["archive.sqlite"]
+
+
+def test_what_lies_side_by_side_in_a_page_is_no_trace(archive: Archive) -> None:
+    """SQLite writes the columns of a row with nothing between: a text that ends with "review", then its time."""
+    archive.add([talk("c", "see review2024-01-05 of mine"),
+                 Conversation("d", (said("m", "the review", time=datetime(2024, 1, 5, tzinfo=UTC)),))])
+
+    assert forget(archive, "c").clean
+    assert places_of(archive.home.root, "review2024-01-05") == ["archive.sqlite"]
+
+
+def test_short_messages_go_though_they_have_no_run(archive: Archive) -> None:
+    archive.add([talk("c", "да", OTHER)])
+    gone = forget(archive, "c/m1")
+
+    assert (gone.runs, gone.messages, texts(archive)) == (0, 1, [OTHER])
+
+
+_LETTERS = st.text(st.sampled_from("абвгдеёжз abcdefgh\n🙂"), min_size=RUN, max_size=60)
+
+
+@settings(max_examples=80, deadline=None)
+@given(_LETTERS, st.binary(max_size=70_000), st.integers(0, 7))
+def test_the_scanner_finds_every_run_wherever_it_stands(text: str, around: bytes, shift: int) -> None:
+    """In any bytes, at any alignment, and across the places where a file is cut."""
+    runs = sample([text])
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "file")
+        file.write_bytes(around * 2 + b"x" * shift + text.encode() + around)
+
+        assert len(runs.within_file(file)) == len(runs)
+        file.write_bytes(around)
+        assert len(runs.within_file(file)) == sum(run.encode() in around for run in {
+            text[at:at + RUN] for at in range(len(text) - RUN + 1)} if len(set(run)) > 4)
+
+
+@settings(max_examples=80, deadline=None)
+@given(_LETTERS, st.lists(_LETTERS, max_size=3), st.integers(0, 30))
+def test_nothing_is_left_of_a_redacted_text_and_nothing_else_goes(secret: str, others: list[str], cut: int) -> None:
+    text = secret[cut:].join(["", *others, ""])
+    clean = redacted(text, runs_of([secret]))
+    runs = {secret[at:at + RUN] for at in range(len(secret) - RUN + 1)}
+
+    assert not any(run in clean.replace(MARK, "\0") for run in runs)
+    assert redacted(text, runs_of(["ничего такого здесь нет"])) == text
+    if not any(run in text for run in runs):
+        assert clean == text
+
+
+def test_a_sample_of_much_text_has_some_of_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(traces, "_MOST", 4096)
+    texts = [f"message {number} says {number * 7919} and goes on with {number % 13} more" for number in range(2000)]
+    runs = sample(texts)
+
+    assert 2000 <= len(runs) <= 4096
+    assert all(len(runs.within([text])) for text in texts)
+    assert len(sample(texts * 3)) >= 1000
+
+
+# ---- whole, with the real memory -------------------------------------------------------------------------------------
+
+def test_the_real_memory_keeps_nothing_of_it(archive: Archive) -> None:
+    """LanceDB keeps old versions and packs its columns: decoded they must not hold it, and none may be from before."""
+    memory = Memory(archive.home.memory, None)
+    archive.add([talk("c", SECRET, OTHER), talk("d", *(f"Заметка номер {n} о погоде и дороге." for n in range(40)))])
+    memory.add(archive.messages())
+    memory.add(archive.messages())  # another version
+    assert memory.recall("ключ от дачи", 1)[0].message_ids == ("m1",)
+    gone = forgetting.forget(archive.home, archive, memory, "c/m1")
+    checks = {check.where: check for check in gone.proof}
+
+    assert gone.clean
+    assert gone.passages == 1
+    assert checks["memory, decoded"].before == gone.runs
+    assert checks["memory, files older than this"].searched > 0
+    assert places_of(archive.home.root, SECRET) == []
+    assert all(SECRET[:RUN] not in text for _, text in memory.contents())
+    assert [one.message_ids for one in memory.recall("ключ колодец кирпич", 5)] == []
+    assert memory.recall("blue bicycle", 1)[0].message_ids == ("m2",)
+    archive.add([talk("c", SECRET, OTHER)])
+    assert {message.id for _, message in archive.messages()} == {f"m{n}" for n in range(1, 41)}
+
+
+def test_stems_of_what_remains_are_no_trace(archive: Archive) -> None:
+    """The memory keeps the stems of "tests. First, again" as "test first again"."""
+    memory = Memory(archive.home.memory, None)
+    archive.add([talk("c", "simple test first again then design"), talk("d", "Simple. Tests, first! Again: and then.")])
+    memory.add(archive.messages())
+    gone = forgetting.forget(archive.home, archive, memory, "c")
+
+    assert gone.clean
+    assert any("simpl test first" in text for _, text in memory.contents()), "there was nothing to be excused"
+
+
+def test_a_memory_left_behind_by_a_crash_is_cleaned_by_the_next_call(archive: Archive) -> None:
+    memory = Memory(archive.home.memory, None)
+    archive.add([talk("c", SECRET, OTHER)])
+    memory.add(archive.messages())
+    archive.forget([("c", "m1")])  # and then the process died
+    done = forgetting.finish(archive.home, archive, memory)
+
+    assert done is not None
+    assert done.passages == 1
+    assert memory.recall("ключ", 5) == []
+    assert places_of(archive.home.root, SECRET) == []
+
+
+# ---- killed half-way -------------------------------------------------------------------------------------------------
+
+KILLED = """
+import os, shutil, signal, sys
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from tests.test_forgetting import Shelf, forgetting
+from twin.archive import Archive, traces
+from twin.home import Home
+
+CALLS = {{"execute", "executemany", "unlink", "replace", "rename"}}
+
+def run(home, n):
+    count = 0
+    def count_calls(frame, event, function):
+        nonlocal count
+        if event == "c_call" and function.__name__ in CALLS:
+            count += 1
+            if count == n:
+                os.kill(os.getpid(), signal.SIGKILL)
+    archive = Archive(home)
+    sys.setprofile(count_calls)
+    forgetting.forget(home, archive, Shelf(home), "c/m1")
+
+template, n, points = Path(sys.argv[1]), 0, 0
+while True:
+    n += int(sys.argv[2])
+    copy = Path(f"{{template}}-{{n}}")
+    shutil.copytree(template, copy)
+    child = os.fork()
+    if not child:
+        run(Home(copy), n)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0:
+        break
+print(n)
+"""
+
+
+def state(home: Home) -> dict[str, Any]:
+    archive = Archive(home)
+    return {"messages": list(archive.messages()), "turns": archive.turns(), "forgotten": archive.forgotten(),
+            "derived": [(one.kind, one.path.name, one.stale) for one in archive.derived()],
+            "files": sorted(path.relative_to(home.root).as_posix() for path in home.root.rglob("*") if path.is_file()
+                            and not path.name.startswith(".")),
+            "memory": sorted(Shelf(home).contents()), "pending": archive.pending(),
+            "traces": places_of(home.root, SECRET)}
+
+
+def test_killed_at_any_point_it_is_finished_by_the_next_call(archive: Archive, tmp_path: Path) -> None:
+    """Before the archive's commit nothing has happened; after it the rest is done without being asked for again. Every
+    statement and every removal is such a point; `make fuzz` tries them all."""
+    step = 1 if os.environ.get("TWIN_FUZZ") else 7
+    archive.add([talk("c", SECRET, OTHER)])
+    archive.save_turn(turn("1", "Где ключ?", f"{SECRET} [1]", recalled("c", "m1", SECRET)))
+    Shelf(archive.home).add(archive)
+    archive.register("export", archive.home.exports / "a.md", sha256=written(archive.home.exports / "a.md", SECRET))
+    archive.register("adapter", archive.home.adapters / "a.gguf")
+    written(archive.home.snapshots / "a.kv", "tokens")
+    written(archive.home.root / "archive.sqlite.v2.bak", SECRET)
+    untouched = state(archive.home)
+    done = subprocess.run([sys.executable, "-c", KILLED.format(root=str(ROOT)), str(archive.home.root), str(step)],
+                          cwd=ROOT, capture_output=True, text=True, check=True)
+    last = int(done.stdout)
+    outcomes = []
+    for n in range(step, last, step):
+        home = Home(f"{archive.home.root}-{n}")
+        before = Archive(home).pending()
+        forgetting.finish(home, Archive(home), Shelf(home))
+        outcomes.append((before is not None, state(home)))
+    whole = state(Home(f"{archive.home.root}-{last}"))
+
+    assert last > 60, "too few points for a test of them"
+    assert whole["traces"] == []
+    assert whole["memory"] == [("c m2", OTHER)]
+    assert {found for found, _ in outcomes} == {True, False}
+    assert all(after == whole for found, after in outcomes if found)
+    assert all(after in (untouched, whole) for found, after in outcomes if not found)

@@ -1,0 +1,154 @@
+"""Records: the archive and the memory as one: what comes in, what is found again, what is forgotten.
+
+Two stores cannot change in one transaction. The archive goes first; marks in its settings say what the memory still
+lacks, so that whatever dies half-way is finished by the next call. Knows no core and no roles.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, tzinfo
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from twin import forgetting, importers
+from twin.archive import Archive
+from twin.archive.intake import Key
+from twin.errors import HomeBusy, UsageError, WhoIsMe
+from twin.forgetting import Forgotten
+from twin.home import Home
+from twin.memory import Memory
+from twin.types import Conversation, Embedder, ImportReport, Progress, Recalled, Scope, never
+
+_INDEXED, _DIGEST, _ME = "memory.indexed", "profile.digest", "me"  # settings in the archive
+MOST_RESULTS = 10_000
+_PIECE = 512     # passages embedded under one lock, some seconds
+_AT_ONCE = 64    # vectors that a recall makes itself: a third of a second; more of them wait for `embed`
+
+
+class Records:
+    """What one person wrote, in two stores. Errors are those of twin.errors."""
+
+    def __init__(self, home: Home, embedder: Embedder | None) -> None:
+        self.home = home
+        self.archive = Archive(home)
+        self.memory = Memory(home.memory, embedder)
+
+    # ---- in ----------------------------------------------------------------------------------------------------
+
+    @property
+    def me(self) -> tuple[str, ...]:
+        """Names, ids and mail addresses that the person said are theirs."""
+        return tuple(json.loads(self.archive.setting(_ME) or "[]"))
+
+    def import_path(self, path: Path, *, me: Iterable[str] | None = None, zone: str | None = None,
+                    dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
+        """Read a file, zip or folder into both stores, vectors left out (`embed`).
+
+        Raises WhoIsMe when chats of several people do not say which of them is the person and neither `me` nor an
+        earlier answer does; `me=()` says that none of them is.
+        """
+        path = Path(path).expanduser()
+        before = self.me
+        people = importers.people(path, (*before, *(me or ())))
+        if people.strangers and (me is None or people.me):
+            raise _who_is_me(people, tuple(me or ()))
+        found = importers.read(path, me=people.me, zone=_zone(zone), progress=progress)
+        report = self.add(found, root=path.resolve().name, dry_run=dry_run, progress=progress)
+        if not dry_run and set(before) != people.me:
+            self.archive.set_setting(_ME, json.dumps(sorted(people.me), ensure_ascii=False))
+        return report
+
+    def add(self, found: Iterable[Any], *, root: str = "", dry_run: bool = False,
+            progress: Progress | None = None) -> ImportReport:
+        """Store what importers found (or plain conversations); recall by words is complete when it returns."""
+        if dry_run:
+            return self.archive.add(found, root=root, dry_run=True)[0]
+        items, head = iter(found), []
+        for item in items:  # what cannot be read fails here, before anything is written
+            head.append(item)
+            if isinstance(item, Conversation) or item.conversation is not None:
+                break
+        self.mend(progress)
+        self.archive.set_setting(_INDEXED, "no")
+        report, changed = self.archive.add(chain(head, items), root=root, progress=progress)
+        if changed:
+            with self.home.writing("index of new messages"):
+                self.memory.add(self._changed(changed), progress, vectors=False)
+            self.archive.set_setting(_DIGEST, "")
+        self.archive.set_setting(_INDEXED, "yes")
+        return report
+
+    def _changed(self, keys: Iterable[Key]) -> Iterator[tuple[str, Any]]:
+        return self.archive.messages(keys=set(keys))
+
+    def embed(self, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> int:
+        """Give every passage its vector; returns how many got one. Can be stopped at any time and called again; a
+        lock for each piece lets other processes write in between, and recall goes on meanwhile."""
+        self.mend(progress)
+        left = total = self.memory.status().missing
+        while left > 0 and not cancel():
+            if progress:
+                progress("recall by meaning", total - left, total)
+            with self.home.writing("vectors of stored messages"):
+                made = self.memory.embed_missing(limit=_PIECE)
+            left = left - made if made else 0
+        if progress and total and not left:
+            progress("recall by meaning", total, total)
+        return total - left
+
+    # ---- out ---------------------------------------------------------------------------------------------------
+
+    def recall(self, query: str, k: int = 10, *, own: bool | None = None, scope: Scope | None = None,
+               now: datetime | None = None, progress: Progress | None = None) -> list[Recalled]:
+        """The passages that fit a query, best first; `scope` says where to look."""
+        if not 1 <= k <= MOST_RESULTS:
+            raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
+        memory = self.memory
+        try:
+            self.mend(progress)
+            if 0 < self.memory.status().missing <= _AT_ONCE:
+                self.embed()
+        except HomeBusy:  # another process is importing: it also mends
+            if not memory.status().fits:  # and makes the vectors of a new embedder: words still find
+                memory = Memory(self.home.memory, None)
+        return memory.recall(query, k, own=own, scope=scope, now=now)
+
+    def forget(self, target: str, *, progress: Progress | None = None) -> Forgotten:
+        """Remove a source, a conversation, a message or a claim from everywhere, and prove it."""
+        return forgetting.forget(self.home, self.archive, self.memory, target, progress=progress)
+
+    # ---- in order ----------------------------------------------------------------------------------------------
+
+    def mend(self, progress: Progress | None = None) -> None:
+        """Finish what died half-way: a forgetting, an index behind the archive, a store of another embedder."""
+        forgetting.finish(self.home, self.archive, self.memory)
+        if self.archive.setting(_INDEXED) == "no" or not self.memory.status().fits:
+            self.rebuild(progress, vectors=False)
+
+    def rebuild(self, progress: Progress | None = None, *, vectors: bool = True) -> int:
+        """Build recall anew from the archive; returns the number of passages."""
+        with self.home.writing("memory rebuild"):
+            self.memory.rebuild(self.archive.messages(), progress, vectors=False)
+        self.archive.set_setting(_INDEXED, "yes")
+        if vectors:
+            self.embed(progress)
+        return self.memory.count()
+
+
+def _who_is_me(people: importers.People, given: tuple[str, ...]) -> WhoIsMe:
+    shown = "; ".join(f"{source}: " + ", ".join(f"{name} ({count})" for name, count in met.most_common(8))
+                      for source, met in sorted(people.strangers.items()))
+    what = (f"None of the authors is called {' or '.join(given)}" if given
+            else "These chats do not say which of their authors is you")
+    return WhoIsMe(f"{what}. {shown}.", "Name yourself with --me NAME (me=[...] in Python; several names may be given), "
+                   "or with --me '' when none of them is you.", people=people.strangers)
+
+
+def _zone(name: str | None) -> tzinfo | None:
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UsageError(f"There is no time zone {name!r}.", "Use a name such as Europe/Moscow.") from error
