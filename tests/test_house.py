@@ -34,7 +34,8 @@ UPWARD = {
 }
 ROOM_OF = {
     "llama_cpp": "twin/engine/library.py", "lancedb": "twin/memory/", "pyarrow": "twin/memory/",
-    "ijson": "twin/importers/jsontext.py", "onnxruntime": "twin/embedder.py", "tokenizers": "twin/embedder.py", "textual": "tui/",
+    "ijson": "twin/importers/jsontext.py", "onnxruntime": "twin/embedder.py", "tokenizers": "twin/embedder.py",
+    "textual": "tui/",
     "ipywidgets": "twin/widget.py", "IPython": "twin/widget.py", "huggingface_hub": "twin/fetch.py",
     "jinja2": ("twin/exporters/", "twin/engine/frame.py"),
     "click": "twin/cli", "psutil": "twin/machine.py", "filelock": "twin/home.py",

@@ -277,8 +277,9 @@ def _chats(page: _Page) -> None:
         if len(line) < 12 or page.shapes[number] in ("fence", "quote"):
             continue
         bare = line[:_LOOK].strip()
-        last = bare[-1:]
-        if ((last.isdigit() or last in "]:M") and _CHAT.match(bare)) or ((bare[:1] == "[" or bare[:1].isdigit()) and _WHATSAPP.match(bare)):
+        first, last = bare[:1], bare[-1:]
+        if (((last.isdigit() or last in "]:M") and _CHAT.match(bare))
+                or ((first.isdigit() or first == "[") and _WHATSAPP.match(bare))):
             page.mark(number, len(page.shapes) - 1, "copied")
             return
 

@@ -55,7 +55,7 @@ def looks_like_json(text: str) -> bool:
 
 
 class Json:
-    """The JSON of one file, which is opened anew for each pass. Each pass raises BrokenFile where the JSON breaks off."""
+    """The JSON of one file, opened anew for each pass. Each pass raises BrokenFile where the JSON breaks off."""
 
     def __init__(self, opened: Callable[[], IO[bytes]], file: str) -> None:
         self.file = file
@@ -263,11 +263,13 @@ def _is_chat(line: str) -> bool:
 
 
 def _broken(file: str, why: str) -> BrokenFile:
-    return BrokenFile(f"{file} is broken JSON: {why}.", "The download may have been cut off: export or unpack it again.")
+    return BrokenFile(f"{file} is broken JSON: {why}.",
+                      "The download may have been cut off: export or unpack it again.")
 
 
 def _beyond(file: str) -> BrokenFile:
-    return BrokenFile(f"{file} is JSON that no export writes (numbers or nesting beyond all bounds).", "Export it again.")
+    return BrokenFile(f"{file} is JSON that no export writes (numbers or nesting beyond all bounds).",
+                      "Export it again.")
 
 
 def nothing(file: str) -> EmptyFile:
