@@ -47,7 +47,9 @@ fuzz: cores      ## the property tests with many more examples, and 10,000 damag
 	TWIN_FUZZ=2000 $(BIN)/pytest tests/engine/test_trial.py -k damaged --timeout 1800
 
 # Run these alone: on 2 cores any other program falsifies them.
-bench: cores     ## recall, engine, conversations: measured beside the obvious alternative
+bench: cores     ## imports, recall, engine, conversations: measured beside the obvious alternative
+	$(BIN)/python -m tests.bench.scale
+	$(BIN)/python -m tests.bench.recall_speed
 	$(BIN)/python tests/bench/engine.py $(MODEL)
 	$(BIN)/python -m tests.bench.conversations $(MODEL) $(if $(wildcard $(SERVER)),--server $(SERVER))
 	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")

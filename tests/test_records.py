@@ -154,6 +154,21 @@ def test_another_embedder_makes_its_own_vectors_and_recall_goes_on_meanwhile(tmp
     assert changed.memory.status().missing == 0
 
 
+def test_a_question_is_embedded_as_a_question_by_those_who_tell_it_apart(tmp_path: Path) -> None:
+    """E5 and Qwen3-Embedding read questions behind another prefix than passages."""
+    asked: list[str] = []
+
+    class Asking(Slow):
+        def embed_query(self, texts: Sequence[str]) -> list[list[float]]:
+            asked.extend(texts)
+            return self.embed(texts)
+
+    records = Records(Home(tmp_path / "home"), Asking())
+    records.add([many(3)])
+    records.recall("Что я думаю о саде?")
+    assert asked == ["Что я думаю о саде?"]
+
+
 # ---- scopes ----------------------------------------------------------------------------------------------------------
 
 def test_a_scope_keeps_to_sources_people_times_and_tags(twin: Twin) -> None:

@@ -18,6 +18,7 @@ from twin.memory.contents import contents
 from twin.memory.lance import SCOPE_COLUMNS, at, batches, columns, lance, rows_at
 from twin.memory.passages import Shelf, windows
 from twin.memory.query import Query
+from twin.memory.ranking import Weights
 from twin.memory.search import Near, search
 from twin.memory.store import Store, index_words
 from twin.memory.terms import Terms
@@ -61,6 +62,7 @@ class Memory:
     def __init__(self, folder: Path, embedder: Embedder | None) -> None:
         self.folder = folder
         self.embedder = embedder
+        self.weights = Weights()
         self._store = Store(folder)
 
     def __repr__(self) -> str:
@@ -244,7 +246,9 @@ class Memory:
         asked = Query.of(query, when.relative if when else "")
         if not asked.terms:
             return []
-        vector = self.embedder.embed([clean(query)])[0] if self.embedder else None
+        # Some embedders read a question otherwise than a passage; the rest have one way for both.
+        embed = getattr(self.embedder, "embed_query", None) or (self.embedder.embed if self.embedder else None)
+        vector = embed([clean(query)])[0] if embed else None
         with lance(self.folder):
             table = self._store.words(generation)
             terms = self._store.terms(generation)
@@ -252,8 +256,8 @@ class Memory:
             if found is None:
                 return []
             rows, candidates = found
-            best = candidates.best(asked, terms, k, when)
-            shown = rows.take([hit.row for hit in best]).to_pylist()
+            best = candidates.best(asked, terms, k, when, self.weights)
+            shown = rows.take(np.array([hit.row for hit in best], np.int64)).to_pylist()
         no_meaning = f"by words only: {'no vector yet' if self.embedder else 'no embedder'}"
         return [Recalled((row["message"],), row["text"], hit.score, hit.why(row, no_meaning), row["conversation"],
                          row["role"], row["time"]) for hit, row in zip(best, shown, strict=True)]
@@ -262,8 +266,8 @@ class Memory:
         table = self._store.vectors(generation, self.embedder) if self.embedder else None
         if table is None or vector is None:
             return None
-        mean = self._store.centre(table).mean or (0.0,) * len(vector)
-        return Near(table, np.asarray(vector, np.float32), _CENTRED * np.asarray(mean, np.float32))
+        unit, mean = np.asarray(vector, np.float32), self._store.centre(table).mean
+        return Near(table, unit - _CENTRED * np.asarray(mean, np.float32) if mean else unit)
 
     def count(self) -> int:
         """Number of passages."""

@@ -58,7 +58,7 @@ SCOPE_COLUMNS = _SCOPE
 
 def quoted(value: str) -> str:
     """A text as an SQL literal: only the quote ends one, and a doubled quote stands for itself."""
-    return "'" + clean(value).replace("'", "''") + "'"
+    return "'" + value.encode("utf-8", "replace").decode().replace("'", "''") + "'"
 
 
 def among(column: str, values: Iterable[str]) -> str:
@@ -76,11 +76,11 @@ def within(scope: Scope) -> str:
     if scope.own is not None:
         demands.append(f"own = {'true' if scope.own else 'false'}")
     if scope.tags:
-        demands.append(f"array_has_any(tags, [{', '.join(map(quoted, scope.tags))}])")
+        demands.append(f"array_has_any(tags, [{', '.join(map(quoted, map(clean, scope.tags)))}])")
     if scope.without:
-        demands.append(f"NOT array_has_any(tags, [{', '.join(map(quoted, scope.without))}])")
+        demands.append(f"NOT array_has_any(tags, [{', '.join(map(quoted, map(clean, scope.without)))}])")
     if scope.people:
-        demands.append(among("author", scope.people))
+        demands.append(among("author", map(clean, scope.people)))
     if scope.since is not None:
         demands.append(f"time >= {_instant(scope.since)}")
     if scope.until is not None:

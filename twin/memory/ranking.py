@@ -22,12 +22,21 @@ from twin.when import When
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Words and letters are shares of the query's information and count by their square: a few words in common are chance,
-# half of them are not. Meaning is a cosine.
-_WORDS = _LETTERS = 4.0
-_BESIDE = (0.5, 0.3)  # what the words of the message beside a passage, and of the one after that, add to its own
-_PULL = (0.7, 0.5)  # how far a message draws its neighbours towards its own score
-_IN_TIME = 1.0  # what being from the time that was asked for is worth: as much as a third of the words and letters
+
+@dataclass(frozen=True)
+class Weights:
+    """What each kind of evidence is worth. Words and letters are shares of the query's information and count by their
+    square: a few words in common are chance, half of them are not. Meaning is a cosine.
+
+    `beside`: how much of its words the message next to a passage, and the one after that, lend it, and how far a
+    message draws its neighbours towards its own score. `in_time`: what being from the time asked for is worth.
+    """
+
+    words: float = 4.0
+    letters: float = 4.0
+    meaning: float = 1.0
+    beside: tuple[float, ...] = (0.5, 0.3)
+    in_time: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,34 +71,33 @@ class Candidates:
     texts: Sequence[str]
     authors: Sequence[str | None]
     times: Sequence[datetime | None]
-    meaning: NDArray[np.float64] | None  # (passages, 2): cosine, NaN without a vector, and nearness; None: no vectors
+    meaning: NDArray[np.float64] | None  # nearness, NaN where there is no vector yet; None where there are none at all
 
-    def best(self, query: Query, terms: Terms, k: int, when: When | None = None) -> list[Hit]:
+    def best(self, query: Query, terms: Terms, k: int, when: When | None = None,
+             weights: Weights = Weights()) -> list[Hit]:
         """The k best messages; those that nothing speaks for are left out."""
-        counts, lexical = self._lexical(query, terms)
+        counts, lexical = self._lexical(query, terms, weights)
         in_time = np.array([when is not None and time is not None and when.covers(time) for time in self.times], bool)
-        own = lexical + _IN_TIME * in_time
-        most = _WORDS + _LETTERS
+        own, most = lexical + weights.in_time * in_time, weights.words + weights.letters
         if self.meaning is not None:
-            own, most = own + np.maximum(self.meaning[:, 1], 0), most + 1
+            own, most = own + weights.meaning * np.maximum(np.nan_to_num(self.meaning), 0), most + weights.meaning
         # A maximum over passages beats a mean: one good paragraph makes a long message worth showing.
         of = self.places >> WINDOWS
         order = np.lexsort((-own, of))
         messages, first = np.unique(of[order], return_index=True)
         passage = order[first]
-        alone, score = _beside(messages, own[passage], np.maximum.reduceat(lexical, first))
-        hits = []
-        for at in np.argsort(-score, kind="stable")[:k]:
-            row = int(passage[at])
-            if score[at] > 0:
-                cosine = float("nan") if self.meaning is None else float(self.meaning[row, 0])
-                matched = tuple(term.word for number, term in enumerate(query.terms)
-                                if counts[row, number] and term.weight == 1)
-                hits.append(Hit(row, min(math.sqrt(score[at] / most), 1.0), matched,
-                                None if math.isnan(cosine) else cosine, bool(score[at] > alone[at]), bool(in_time[row])))
-        return hits
+        alone, score = _beside(messages, own[passage], np.maximum.reduceat(lexical, first), weights.beside)
+        top = [at for at in np.argsort(-score, kind="stable")[:k] if score[at] > 0]
+        return [Hit(int(passage[at]), min(math.sqrt(score[at] / most), 1.0),
+                    tuple(term.word for term, count in zip(query.terms, counts[passage[at]], strict=True)
+                          if count and term.weight == 1),
+                    self._near(passage[at]), bool(score[at] > alone[at]), bool(in_time[passage[at]])) for at in top]
 
-    def _lexical(self, query: Query, terms: Terms) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _near(self, row: int) -> float | None:
+        return None if self.meaning is None or math.isnan(self.meaning[row]) else float(self.meaning[row])
+
+    def _lexical(self, query: Query, terms: Terms,
+                 worth: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """How often each term stands in each passage, and what its words and letters are worth."""
         information = {term.word: terms.idf(term.stems) for term in query.terms}
         counts, lengths = frequencies(self.stems, query)
@@ -100,11 +108,11 @@ class Candidates:
                  for author, text in zip(self.authors, self.texts, strict=True)]
         runs = gram_frequencies(named, list(grams))
         by_letters = shares(runs, np.array(list(grams.values())), lengths, terms.length)
-        return counts, _WORDS * by_words ** 2 + _LETTERS * by_letters ** 2
+        return counts, worth.words * by_words ** 2 + worth.letters * by_letters ** 2
 
 
-def _beside(messages: NDArray[np.int64], own: NDArray[np.float64],
-            lexical: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _beside(messages: NDArray[np.int64], own: NDArray[np.float64], lexical: NDArray[np.float64],
+            parts: Sequence[float]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Scores of messages with their neighbours' words, and with what better neighbours lift them to, never above
     those: what answers a question often stands beside what repeats its words."""
     def neighbours(values: NDArray[np.float64], step: int) -> NDArray[np.float64]:
@@ -112,12 +120,12 @@ def _beside(messages: NDArray[np.int64], own: NDArray[np.float64],
         return np.where(messages[at] == messages + step, values[at], 0.0)
 
     added = np.zeros(len(messages))
-    for distance, part in enumerate(_BESIDE, 1):
+    for distance, part in enumerate(parts, 1):
         for step in (-distance, distance):
             np.maximum(added, part * neighbours(lexical, step), out=added)
     alone = own + added
     lifted = alone.copy()
-    for distance, pull in enumerate(_PULL, 1):
+    for distance, pull in enumerate(parts, 1):
         for step in (-distance, distance):
             near = neighbours(alone, step)
             np.maximum(lifted, np.where(near > alone, (1 - pull) * alone + pull * near, 0.0), out=lifted)

@@ -1,6 +1,6 @@
 """Search: the few hundred passages that a query may mean, and what is known of each. Knows Lance, no messages.
 
-Words and meaning are asked for side by side, a hundred and a half of each; then the rows of these and of what stands
+Words and meaning are asked for side by side, some dozens of each; then the rows of these and of what stands
 beside the best of them are fetched, and everything else is exact.
 """
 from __future__ import annotations
@@ -23,36 +23,32 @@ from twin.when import When
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EACH = 150  # passages that each way of asking brings, or 3 for each that is wanted
-_WIDENED = 50  # best passages whose neighbours are looked at too, or 2 for each that is wanted
+_EACH = 64  # passages that each way of asking brings, or 3 for each that is wanted; 40 do no worse on LoCoMo
+_WIDENED = 16  # best passages whose neighbours are looked at too, or one for each that is wanted
 _STEPS = (-2, -1, 1, 2)
 _SHOWN = ("place", "conversation", "message", "role", "author", "time", "text", "stems")
 
 
 @dataclass(frozen=True)
 class Near:
-    """Where to look for meaning: the vectors of an embedder and the query's vector, less a part of their centre: what
-    all texts of one person have in common says nothing."""
+    """Where to look for meaning: the vectors of an embedder, and the query's vector less a part of their centre (what
+    all texts of a person have in common says nothing)."""
 
     table: Any
     vector: NDArray[np.float32]
-    centre: NDArray[np.float32]
 
     def best(self, condition: str, limit: int) -> dict[int, float]:
-        """Places of the nearest passages, with their nearness (rounded where there is an index)."""
-        asked = self.vector - self.centre
-        found = self.table.search(asked, vector_column_name="vector").distance_type("dot")
+        """Places of the nearest passages, with their nearness: the cosine, less what is common."""
+        found = self.table.search(self.vector, vector_column_name="vector").distance_type("dot")
         rows = (found.where(condition) if condition else found).select(["place", "_distance"]).limit(limit).to_arrow()
         return dict(zip(rows["place"].to_pylist(), (1 - rows["_distance"].to_numpy()).tolist(), strict=True))
 
-    def meaning(self, places: list[int]) -> dict[int, tuple[float, float]]:
-        """Cosine and nearness of each place that has a vector, exactly."""
+    def of(self, places: list[int]) -> dict[int, float]:
+        """The nearness of those of the places that have a vector."""
         rows = rows_at(self.table, places, ("place", "vector"))
         numbers = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        vectors = numbers.reshape(-1, len(self.vector))
-        cosines = vectors @ self.vector
-        both_of = zip(cosines.tolist(), (cosines - vectors @ self.centre).tolist(), strict=True)
-        return dict(zip(rows["place"].to_pylist(), both_of, strict=True))
+        near = numbers.reshape(-1, len(self.vector)) @ self.vector
+        return dict(zip(rows["place"].to_pylist(), near.tolist(), strict=True))
 
 
 def search(table: Any, query: Query, terms: Terms, near: Near | None, scope: Scope, k: int,
@@ -67,18 +63,17 @@ def search(table: Any, query: Query, terms: Terms, near: Near | None, scope: Sco
         said = _merged(lambda where, most: _by_words(table, query, terms, where, most), conditions, limit)
         if when is not None and near is None:
             said = dict.fromkeys(_any(table, conditions[-1], limit), 0.0) | said
-        scored = {place: 8 * share ** 2 for place, share in said.items()}
-        for place, cosine in (meant.result() if meant else {}).items():
-            scored[place] = scored.get(place, 0.0) + cosine
+        known = meant.result() if meant else {}
+        scored = {place: 8 * said.get(place, 0.0) ** 2 + known.get(place, 0.0) for place in said.keys() | known.keys()}
         if not scored:
             return None
-        places = _widened(scored, max(_WIDENED, 2 * k))
-        meanings = beside.submit(near.meaning, places) if near else None
+        places = _widened(scored, max(_WIDENED, k))
+        rest = beside.submit(near.of, [place for place in places if place not in known]) if near else None
         rows = rows_at(table, places, _SHOWN, condition).sort_by("place")
-        known = meanings.result() if meanings else None
+        known |= rest.result() if rest else {}
     stored = rows["place"].to_numpy()
     stems, texts, authors, times = (rows[name].to_pylist() for name in ("stems", "text", "author", "time"))
-    meaning = None if known is None else np.array([known.get(place, (np.nan, 0.0)) for place in stored.tolist()])
+    meaning = np.array([known.get(place, np.nan) for place in stored.tolist()]) if near else None
     return (rows, Candidates(stored, stems, texts, authors, times, meaning)) if len(stored) else None
 
 
