@@ -143,7 +143,7 @@ def _who_is_me(people: importers.People, given: tuple[str, ...]) -> WhoIsMe:
                       for source, met in sorted(people.strangers.items()))
     what = (f"None of the authors is called {' or '.join(given)}" if given
             else "These chats do not say which of their authors is you")
-    return WhoIsMe(f"{what}. {shown}.", "Name yourself with --me NAME (me=[...] in Python, several names may be given), "
+    return WhoIsMe(f"{what}. {shown}.", "Name yourself with --me NAME (me=[...] in Python; several may be given), "
                    "or say --me '' when none of them is you.", people=people.strangers)
 
 
