@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import signal
@@ -23,7 +24,8 @@ from hypothesis import strategies as st
 from twin.embedder import MiniLM
 from twin.errors import HomeError, HomeFull, UsageError
 from twin.home import cache_dir
-from twin.memory import Memory, windows
+from twin.memory import Memory, store, windows
+from twin.memory.shares import gram_frequencies
 from twin.types import Message, Recalled, Scope
 
 TALK = [
@@ -157,7 +159,7 @@ def test_arguments_add_to_a_scope(mixed: Memory) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(value=st.text(max_size=30) | st.sampled_from(["x' OR 1=1 --", "'; DROP TABLE x; --", "\\' OR own", "''='"]))
+@given(value=st.text(max_size=30).map(lambda text: f"{text}'") | st.sampled_from(["x' OR 1=1 --", "\\' OR own"]))
 def test_no_value_of_a_scope_is_syntax(mixed: Memory, value: str) -> None:
     """Conditions are SQL: a name that ends the quote would open the whole memory to a role that may see nothing."""
     for scope in (Scope(tags=(value,)), Scope(people=(value,))):
@@ -410,6 +412,36 @@ def test_unchanged_messages_are_not_embedded_again(tmp_path: Path) -> None:
     axes.texts.clear()
     memory.add([*TALK, ("c3", Message("m10", "user", "Pay them."))])
     assert axes.texts == ["Pay them."]
+
+
+def test_an_index_of_vectors_finds_what_a_scan_finds_and_keeps_to_the_scope(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Above ten thousand passages meaning is looked up in an index; here above two hundred."""
+    monkeypatch.setattr(store, "_VECTOR_INDEX", 200)
+    monkeypatch.setattr(store, "_UNINDEXED", 100)
+    memory, things = Memory(tmp_path, Axes()), ("dog", "invoice", "rain")
+    memory.add([(f"c{i}", Message(str(i), "user" if i % 2 else "assistant", f"{things[i % 3]} w{i}"))
+                for i in range(300)])
+    vectors = memory._store.vectors("first", memory.embedder)  # type: ignore[arg-type]
+    assert "vector_idx" in [index.name for index in vectors.list_indices()]  # type: ignore[union-attr]
+    memory.add([("late", Message("late", "user", "A late puppy."))])
+    found = memory.recall("any animals?", 110, scope=Scope(own=True))
+    assert len(found) == 51
+    assert all("dog" in hit.text or "puppy" in hit.text for hit in found)
+    memory.forget([("late", "late")])
+    assert len(memory.recall("any animals?", 110, scope=Scope(own=True))) == 50
+
+
+@given(texts=st.lists(st.text(st.sampled_from("абвЁё жz Aßé!?-_ \t9")), min_size=1, max_size=6))
+def test_runs_of_letters_are_counted_as_by_hand(texts: list[str]) -> None:
+    def runs(text: str) -> list[str]:
+        plain = "".join(letter if letter.isalnum() else " " for letter in text.lower().replace("ё", "е"))
+        whole = re.sub(" +", " ", f" {plain} ")
+        return [whole[i:i + size] for size in (3, 4) for i in range(len(whole) - size + 1)]
+
+    asked = sorted({run for text in texts[:2] for run in runs(text)} | {"xyz", "вёл"})
+    by_hand = [[runs(text).count(run) for run in asked] for text in texts]
+    assert gram_frequencies(texts, asked).tolist() == by_hand
 
 
 # ---- forgetting ------------------------------------------------------------------------------------------------------

@@ -36,7 +36,6 @@ from twin.types import Embedder, Message
 
 ASKING = frozenset(words("""кто что чего чему чем где куда откуда когда как какой какая какие какое каких какого каком
     какую кого кому кем чей сколько почему зачем"""))
-LENGTH = 100  # messages that a ranking brings, for ranks of days
 GRID = (1.0, 2.0, 4.0, 6.0, 8.0)  # weights of words and letters to choose from
 WITHOUT = {"words": Weights(words=0), "letters": Weights(letters=0), "meaning": Weights(meaning=0),
            "neighbours": Weights(beside=()), "times": Weights(in_time=0)}
@@ -52,6 +51,7 @@ class Pool:
     items: list[tuple[str, Message]]
     questions: list[tuple[str, frozenset[str]]]
     measure: Callable[[Pool, Sequence[str], frozenset[str]], dict[str, float]]
+    length: int = 10  # messages of a ranking
 
 
 class Remembering:
@@ -80,7 +80,7 @@ def locomo(path: Path) -> list[Pool]:
                       for said in talk[f"session_{session}"]]
             session += 1
         pools.append(Pool(items, [(qa["question"], frozenset(qa["evidence"])) for qa in dialogue["qa"]
-                                  if qa["category"] in (1, 2, 3, 4) and qa["evidence"]], by_day))
+                                  if qa["category"] in (1, 2, 3, 4) and qa["evidence"]], by_day, length=100))
     return pools
 
 
@@ -151,7 +151,7 @@ def rankers(pool: Pool, embedder: Embedder, folder: Path) -> Iterator[tuple[str,
     vectors = np.array(embedder.embed(said))
 
     def by(scores: Callable[[str], np.ndarray]) -> Ranker:
-        return lambda query: [ids[i] for i in np.argsort(-scores(query), kind="stable")[:LENGTH]]
+        return lambda query: [ids[i] for i in np.argsort(-scores(query), kind="stable")[:pool.length]]
 
     yield "BM25, stems", by(bm25(said, stems))
     yield "BM25, letters", by(bm25(said, grams))
@@ -162,7 +162,7 @@ def rankers(pool: Pool, embedder: Embedder, folder: Path) -> Iterator[tuple[str,
     def recalled(used: Memory, weights: Weights) -> Ranker:
         def rank(query: str) -> list[str]:
             used.weights = weights
-            return list(dict.fromkeys(id_ for hit in used.recall(query, LENGTH) for id_ in hit.message_ids))
+            return list(dict.fromkeys(id_ for hit in used.recall(query, pool.length) for id_ in hit.message_ids))
         return rank
 
     yield "memory, no embedder", recalled(by_words, Weights())

@@ -199,8 +199,9 @@ class Memory:
             if old is None:
                 return 0
             words, generation = self._store.words(old), self._store.new()
+            wanted = set(keys)
             gone = [row["place"] for batch in batches(words, "conversation", "message", "place")
-                    for row in batch.to_pylist() if (row["conversation"], row["message"]) in set(keys)]
+                    for row in batch.to_pylist() if (row["conversation"], row["message"]) in wanted]
             values = pa.array(gone, pa.int64())
 
             def kept(batch: Any) -> Any:
@@ -230,6 +231,7 @@ class Memory:
             raise UsageError(f"{k} memories were asked for.", "Ask for one at least.")
         scope = scope or Scope()
         scope = replace(scope, own=scope.own if own is None else own, exclude=(*scope.exclude, *exclude))
+        tried: str | None = None
         while True:
             with lance(self.folder):
                 generation = self._store.current()
@@ -237,9 +239,10 @@ class Memory:
                 return []
             try:
                 return self._recall(generation, query, k, scope, now)
-            except HomeError:
-                if self._store.current() == generation:
-                    raise  # else another process forgot or rebuilt meanwhile
+            except HomeError:  # perhaps another process forgot, rebuilt or changed the embedder meanwhile
+                if generation == tried:
+                    raise
+                tried = generation
 
     def _recall(self, generation: str, query: str, k: int, scope: Scope, now: datetime | None) -> list[Recalled]:
         when = parse(query, now)

@@ -1,6 +1,10 @@
 """Ranking: candidates scored by words, by letters and by meaning, and helped by the messages beside them.
 
-Measured by tests/bench/recall.py, which prints the parts one by one.
+Measured by tests/bench/recall.py, with MiniLM (trained on English): recall at 10 and first day right on LoCoMo, hit at
+10 on PrefEval, hit at 1 on Russian first-person facts. 95 % intervals: +-.03, +-.04, +-.04, +-.01.
+    BM25 over stems .55 .57 .17 .72     without words  .74 .68 .45 .82    without neighbours .69 .70 .45 .83
+    MiniLM alone    .43 .38 .44 .64     without letters .74 .69 .45 .80   without times      .75 .66 .45 .83
+    all of it       .78 .71 .45 .83     without meaning .75 .71 .21 .83
 """
 from __future__ import annotations
 

@@ -45,6 +45,8 @@ class Near:
 
     def of(self, places: list[int]) -> dict[int, float]:
         """The nearness of those of the places that have a vector."""
+        if not places:
+            return {}
         rows = rows_at(self.table, places, ("place", "vector"))
         numbers = rows["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
         near = numbers.reshape(-1, len(self.vector)) @ self.vector

@@ -10,7 +10,7 @@ import json
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -130,10 +130,12 @@ class Store:
         return self._db.create_table(name, schema=schema())
 
     def copy(self, table: Any, name: str, keep: Callable[[Any], Any]) -> Any:
-        """A new table with the rows that `keep` leaves of each batch; no index, file or version of the old one."""
+        """A new table with the rows that `keep` leaves of each batch, in one commit: nothing of the old one's indexes,
+        files and versions."""
+        import pyarrow as pa
+
         copied = self._table(name, lambda: table.schema)
-        for batch in _in_pieces(map(keep, batches(table)), 8192):
-            copied.add(batch)
+        copied.add(pa.RecordBatchReader.from_batches(table.schema, map(keep, batches(table))))
         return copied
 
     # ---- what is counted ---------------------------------------------------------------------------------------
@@ -222,18 +224,3 @@ def _untidy(table: Any, index: str, unindexed: int) -> bool:
     stats = table.index_stats(index)
     loose = stats is not None and stats.num_unindexed_rows > unindexed
     return bool(loose or table.stats()["fragment_stats"]["num_fragments"] >= _FRAGMENTS)
-
-
-def _in_pieces(found: Iterable[Any], rows: int) -> Iterator[Any]:
-    """Batches joined to tables of at least so many rows: one commit each."""
-    import pyarrow as pa
-
-    waiting: list[Any] = []
-    for batch in found:
-        if batch.num_rows:
-            waiting.append(batch)
-        if sum(part.num_rows for part in waiting) >= rows:
-            yield pa.Table.from_batches(waiting)
-            waiting = []
-    if waiting:
-        yield pa.Table.from_batches(waiting)
