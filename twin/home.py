@@ -138,7 +138,7 @@ class Home:
         """Hold the one writer lock, for as long as one write takes; HomeBusy says who has it otherwise."""
         self.create()
         note = self.root / ".writer.json"
-        lock = FileLock(self.root / ".writer.lock", timeout=wait_s, mode=0o600)
+        lock = FileLock(self.root / ".writer.lock", timeout=wait_s, mode=0o600, poll_interval=0.01)
         try:
             lock.acquire()
         except Timeout as error:

@@ -1,31 +1,32 @@
 """Records: the archive and the memory as one: what comes in, what is found again, what is forgotten.
 
-Two stores cannot change in one transaction. The archive goes first; marks in its settings say what the memory still
-lacks, so that whatever dies half-way is finished by the next call. Knows no core and no roles.
+Two stores cannot change in one transaction. The archive goes first and lists what the memory has not seen yet, so that
+whatever dies half-way is finished by the next call, of any process. Knows no core and no roles.
 """
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime, tzinfo
 from itertools import chain
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from twin import forgetting, importers
 from twin.archive import Archive
-from twin.archive.intake import Key
 from twin.errors import HomeBusy, UsageError, WhoIsMe
 from twin.forgetting import Forgotten
 from twin.home import Home
 from twin.memory import Memory
 from twin.types import Conversation, Embedder, ImportReport, Progress, Recalled, Scope, never
 
-_INDEXED, _DIGEST, _ME = "memory.indexed", "profile.digest", "me"  # settings in the archive
+_DIGEST, _ME = "profile.digest", "me"  # settings in the archive
 MOST_RESULTS = 10_000
-_PIECE = 512     # passages embedded under one lock, some seconds
-_AT_ONCE = 64    # vectors that a recall makes itself: a third of a second; more of them wait for `embed`
+_PIECE_S = 1.0    # seconds of embedding under one lock: others wait two for it
+_YIELD_S = 0.02   # between two pieces; whoever waits looks every 10 ms
+_AT_ONCE = 64     # vectors that a recall makes itself: a third of a second; more of them wait for `embed`
 
 
 class Records:
@@ -51,10 +52,10 @@ class Records:
         earlier answer does; `me=()` says that none of them is.
         """
         path = Path(path).expanduser()
-        before = self.me
+        before, me = self.me, None if me is None else tuple(me)
         people = importers.people(path, (*before, *(me or ())))
-        if people.strangers and (me is None or people.me):
-            raise _who_is_me(people, tuple(me or ()))
+        if people.strangers and (me is None or any(me)):
+            raise _who_is_me(people, me or ())
         found = importers.read(path, me=people.me, zone=_zone(zone), progress=progress)
         report = self.add(found, root=path.resolve().name, dry_run=dry_run, progress=progress)
         if not dry_run and set(before) != people.me:
@@ -72,29 +73,36 @@ class Records:
             if isinstance(item, Conversation) or item.conversation is not None:
                 break
         self.mend(progress)
-        self.archive.set_setting(_INDEXED, "no")
         report, changed = self.archive.add(chain(head, items), root=root, progress=progress)
         if changed:
-            with self.home.writing("index of new messages"):
-                self.memory.add(self._changed(changed), progress, vectors=False)
             self.archive.set_setting(_DIGEST, "")
-        self.archive.set_setting(_INDEXED, "yes")
+        self._index(progress)
         return report
 
-    def _changed(self, keys: Iterable[Key]) -> Iterator[tuple[str, Any]]:
-        return self.archive.messages(keys=set(keys))
+    def _index(self, progress: Progress | None) -> None:
+        """Bring recall by words up to the archive. What is listed twice, or was indexed before a kill, changes
+        nothing."""
+        waiting, mark = self.archive.unindexed()
+        if waiting:
+            with self.home.writing("index of new messages"):
+                self.memory.add(self.archive.waiting(mark), progress, vectors=False)
+            self.archive.seen(mark)
 
     def embed(self, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> int:
         """Give every passage its vector; returns how many got one. Can be stopped at any time and called again; a
         lock for each piece lets other processes write in between, and recall goes on meanwhile."""
         self.mend(progress)
         left = total = self.memory.status().missing
+        piece = _AT_ONCE
         while left > 0 and not cancel():
             if progress:
                 progress("recall by meaning", total - left, total)
+            start = monotonic()
             with self.home.writing("vectors of stored messages"):
-                made = self.memory.embed_missing(limit=_PIECE)
+                made = self.memory.embed_missing(limit=piece)
             left = left - made if made else 0
+            piece = max(16, min(2048, round(piece * _PIECE_S / max(monotonic() - start, 0.01))))
+            sleep(_YIELD_S)
         if progress and total and not left:
             progress("recall by meaning", total, total)
         return total - left
@@ -123,16 +131,18 @@ class Records:
     # ---- in order ----------------------------------------------------------------------------------------------
 
     def mend(self, progress: Progress | None = None) -> None:
-        """Finish what died half-way: a forgetting, an index behind the archive, a store of another embedder."""
+        """Finish what died half-way: a forgetting, an index behind the archive; renew a store of an older version."""
         forgetting.finish(self.home, self.archive, self.memory)
-        if self.archive.setting(_INDEXED) == "no" or not self.memory.status().fits:
+        if not self.memory.status().fits:
             self.rebuild(progress, vectors=False)
+        self._index(progress)
 
     def rebuild(self, progress: Progress | None = None, *, vectors: bool = True) -> int:
         """Build recall anew from the archive; returns the number of passages."""
+        mark = self.archive.unindexed()[1]
         with self.home.writing("memory rebuild"):
             self.memory.rebuild(self.archive.messages(), progress, vectors=False)
-        self.archive.set_setting(_INDEXED, "yes")
+        self.archive.seen(mark)
         if vectors:
             self.embed(progress)
         return self.memory.count()

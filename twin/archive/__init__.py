@@ -99,6 +99,26 @@ class Archive:
                                  "WHERE m.rowid = ?", (place,)).fetchone()
                 yield row[0], rows.message(row[1:])
 
+    def unindexed(self) -> tuple[int, int]:
+        """How many changes the memory has not seen yet, and a mark up to which to take them."""
+        with self._reading() as db:
+            count, mark = db.execute("SELECT count(*), coalesce(max(number), 0) FROM unindexed").fetchone()
+            return int(count), int(mark)
+
+    def waiting(self, mark: int) -> Iterator[tuple[str, Message]]:
+        """(conversation id, message) of what the memory has not seen up to a mark, in the order of `messages`."""
+        with self._reading() as db:
+            yield from ((row[0], rows.message(row[1:])) for row in db.execute(
+                f"SELECT DISTINCT c.id, {rows.MESSAGE}, m.source FROM (SELECT DISTINCT conversation, message "  # noqa: S608
+                "FROM unindexed WHERE number <= ?) u JOIN conversations c ON c.id = u.conversation "
+                "JOIN messages m ON m.conversation = u.conversation AND m.id = u.message ORDER BY c.number, m.position",
+                (mark,)))
+
+    def seen(self, mark: int) -> None:
+        """The memory has what waited up to this mark."""
+        with self._writing("index of new messages") as db:
+            db.execute("DELETE FROM unindexed WHERE number <= ?", (mark,))
+
     def conversation(self, conversation: str) -> Conversation:
         """One conversation with its messages in order. Raises UsageError when there is none of this id."""
         with self._reading() as db:

@@ -76,6 +76,11 @@ CREATE TABLE derived_from (
 CREATE INDEX points_of ON points (conversation, message);
 CREATE INDEX core_reads_of ON core_reads (conversation, message);
 CREATE INDEX aliases_of ON aliases (conversation);
+""", """
+CREATE TABLE unindexed (number INTEGER PRIMARY KEY AUTOINCREMENT, conversation TEXT NOT NULL, message TEXT NOT NULL);
+INSERT INTO unindexed (conversation, message) SELECT conversation, id FROM messages
+  WHERE EXISTS (SELECT 1 FROM settings WHERE key = 'memory.indexed' AND value = 'no');
+DELETE FROM settings WHERE key = 'memory.indexed';
 """)
 
 

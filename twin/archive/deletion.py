@@ -131,6 +131,7 @@ def _delete(db: sqlite3.Connection, tombstones: Tombstones, whole: Collection[st
                          ("revisions", "conversation, id"), ("messages", "conversation, id")):
         messages = db.execute(f"DELETE FROM {table} WHERE ({names}) IN (SELECT conversation, id FROM gone)").rowcount  # noqa: S608 - constants
     db.execute("DELETE FROM origins WHERE (conversation, message) IN (SELECT number, id FROM gone)")
+    db.execute("DELETE FROM unindexed WHERE (conversation, message) IN (SELECT conversation, id FROM gone)")
     emptied = 0
     for conversation in touched:
         ids = [row[0] for row in db.execute("SELECT id FROM gone WHERE conversation = ?", (conversation,))]

@@ -133,6 +133,7 @@ class Intake:
         else:
             tally += part
             self.changed.update(dict.fromkeys(changed))
+            self.db.executemany("INSERT INTO unindexed (conversation, message) VALUES (?, ?)", changed)
         self.db.execute("RELEASE one")
         return count
 
