@@ -199,6 +199,17 @@ def test_a_conversation_once_recognised_keeps_its_other_name(archive: Archive) -
     assert archive.counts()["conversations"] == 1
 
 
+def test_a_chat_that_was_branched_off_stays_a_chat_of_its_own(archive: Archive) -> None:
+    """Both have ids of their provider; what they share was copied. Forgetting one must not take the other along."""
+    archive.add([Conversation("one", (said(UID, "Question"), said("a", "Left")), source="chatgpt"),
+                 Conversation("two", (said(UID, "Question"), said("b", "Right")), source="chatgpt")])
+
+    assert (texts(archive, "one"), texts(archive, "two")) == (["Question", "Left"], ["Question", "Right"])
+    made = "uids-" + "0" * 32
+    archive.add([Conversation(made, (said(UID, "Question"), said("c", "Noted")), source="chatgpt")])
+    assert archive.counts()["conversations"] == 2
+
+
 def test_short_message_ids_never_join_two_conversations(archive: Archive) -> None:
     archive.add([talk("a", "one"), talk("b", "one")])
 

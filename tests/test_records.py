@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
+from time import sleep
 from typing import Any
 
 import pytest
@@ -110,6 +112,82 @@ def test_an_account_export_tells_who_its_owner_is(twin: Twin, tmp_path: Path) ->
 def test_a_zone_that_does_not_exist_is_named(twin: Twin, chat: Path) -> None:
     with pytest.raises(UsageError, match="Mars/Olympus"):
         twin.import_path(chat, me=["Ann"], zone="Mars/Olympus")
+
+
+def test_sources_of_one_name_are_told_apart_by_their_folders(twin: Twin, tmp_path: Path) -> None:
+    """Every Telegram export is a result.json: forgetting one must not take the other along."""
+    for folder, number in (("a", 81), ("b", 82)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "result.json").write_text(json.dumps({**TELEGRAM, "id": number}), "utf-8")
+        twin.import_path(tmp_path / folder / "result.json", me=["user5"])
+    assert [source.name for source in twin.sources()] == ["a/result.json", "b/result.json"]
+    with pytest.raises(UsageError, match=r"source:a/result\.json"):
+        twin.forget("result.json")
+    assert twin.forget("a/result.json").messages == 2
+    assert [conversation.id for conversation in twin.archive.conversations()] == ["telegram-chat82"]
+    assert twin.forget("result.json").messages == 2
+
+
+def test_two_notes_of_one_name_are_both_kept(twin: Twin, tmp_path: Path) -> None:
+    """Each vault has a README; a note that shares no words with the stored one is another note, not its new text."""
+    for folder, text in (("a", "# Monday\nTomatoes were watered.\n"), ("b", "# Понедельник\nЧитал о роутерах.\n")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "diary.md").write_text(text, "utf-8")
+        assert twin.import_path(tmp_path / folder / "diary.md").imported == 1
+    assert len(own(twin)) == 2
+    (tmp_path / "b" / "diary.md").write_text("# Понедельник\nЧитал о роутерах и ролях.\n", "utf-8")
+    assert twin.import_path(tmp_path / "b" / "diary.md").updated == 1
+    assert twin.import_path(tmp_path / "a" / "diary.md").unchanged == 1
+    assert sorted(own(twin)) == ["# Monday\nTomatoes were watered.", "# Понедельник\nЧитал о роутерах и ролях."]
+
+
+def test_everything_in_a_home_is_for_its_owner_alone(twin: Twin) -> None:
+    """LanceDB asks for no modes: a home that is copied elsewhere must not be open to others."""
+    twin.add([many(3)])
+    files = list(twin.home.root.rglob("*"))
+    assert len(files) > 10
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+
+
+def test_nobody_is_me_can_also_be_said_by_those_who_named_themselves_before(twin: Twin, chat: Path,
+                                                                           tmp_path: Path) -> None:
+    twin.import_path(chat, me=["Ann"])
+    other = tmp_path / "WhatsApp Chat with Zed.txt"
+    other.write_text("01/02/2025, 10:00 - Zed: hello\n01/02/2025, 10:01 - Quinn: hi\n", "utf-8")
+    with pytest.raises(WhoIsMe):
+        twin.import_path(other)
+    assert twin.import_path(other, me=[]).imported == 2
+
+
+# ---- two processes ---------------------------------------------------------------------------------------------------
+
+def test_a_recall_while_another_process_imports_keeps_every_vector(tmp_path: Path) -> None:
+    """What the other has stored and not yet indexed is added to recall, never a reason to build it anew."""
+    records, other = Records(Home(tmp_path / "home"), Slow()), Records(Home(tmp_path / "home"), Slow())
+    records.add([many(200)])
+    records.embed()
+    other.archive.add([Conversation("new", (Message("new-1", "user", "Тыква зреет."),))])  # and there it is killed
+    assert records.recall("тыква")[0].message_ids == ("new-1",)
+    assert records.memory.status().embedders == {"slow": 201}
+
+
+def test_embedding_lets_another_process_write(tmp_path: Path) -> None:
+    class Heavy(Slow):
+        def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            sleep(0.01 * len(texts))
+            return super().embed(texts)
+
+    records = Records(Home(tmp_path / "home"), Heavy())
+    records.add([many(600)])
+    thread = Thread(target=records.embed)
+    thread.start()
+    written = 0
+    while thread.is_alive():
+        Records(Home(tmp_path / "home"), None).archive.set_setting("note", str(written))  # raises HomeBusy if starved
+        written += 1
+        sleep(0.3)
+    assert written > 5
+    assert records.memory.status().missing == 0
 
 
 # ---- vectors as a pass of their own ----------------------------------------------------------------------------------

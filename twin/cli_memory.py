@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,11 +59,18 @@ def _ask(people: Mapping[str, Mapping[str, int]]) -> list[str]:
     note("Who of these is you?")
     for number, (source, name, count) in enumerate(listed, 1):
         note(f"  {number:3}  {one_line(name)}  ({count} messages, {source})")
-    answer = click.prompt("Numbers, separated by commas; 0 when none of them is", err=True, default="0")
-    numbers = [int(part) for part in answer.replace(",", " ").split() if part.isdigit()]
-    if any(number > len(listed) for number in numbers):
-        raise UsageError(f"There is no author {max(numbers)}.", f"Choose from 0 to {len(listed)}.")
-    return [listed[number - 1][1] for number in numbers if number]
+    def chosen(answer: str) -> list[str]:
+        names = {name for _, name, _ in listed}
+        if answer.strip() in names:
+            return [answer.strip()]
+        parts = answer.replace(",", " ").split()
+        if not parts or not all(part.isdecimal() and int(part) <= len(listed) for part in parts):
+            raise click.BadParameter(f"numbers from 0 to {len(listed)}, or a name as it stands above")
+        return [listed[int(part) - 1][1] for part in parts if int(part)]
+
+    names: list[str] = click.prompt("Numbers, separated by commas; 0 when none of them is", err=True,
+                                    value_proc=chosen)
+    return names
 
 
 def _embed(twin: Twin) -> None:
@@ -147,17 +155,16 @@ def _scope(twin: Twin, role: str | None, *, source: tuple[str, ...], without: tu
 
 def _time(text: str, *, end: bool = False) -> datetime:
     """The first moment (or with `end` the last) of a year, month, day or time as the person wrote it."""
-    for form, step in (("%Y", 366), ("%Y-%m", 31), ("%Y-%m-%d", 1)):
-        try:
-            start = datetime.strptime(text, form)
-        except ValueError:
-            continue
-        if end:
-            start = datetime.strptime((start + timedelta(days=step)).strftime(form), form) - timedelta(microseconds=1)
-        return start.astimezone(UTC)
     try:
+        for form, step in (("%Y", 366), ("%Y-%m", 31), ("%Y-%m-%d", 1)):
+            with suppress(ValueError):
+                start = datetime.strptime(text, form)
+                if end:
+                    after = datetime.strptime((start + timedelta(days=step)).strftime(form), form)
+                    start = after - timedelta(microseconds=1)
+                return start.astimezone(UTC)
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:  # the calendar ends with the year 9999
         raise UsageError(f"{text!r} is no day or time.", "Write it as 2024-03-15 or 2024-03-15T10:00.") from error
 
 
@@ -224,6 +231,7 @@ def forget(target: str, yes: bool, home: Path | None, as_json: bool) -> int:
     """Take back a source, conversation, message or claim: gone everywhere, with a proof.
 
     TARGET is a name of `twin sources`, a conversation or message id of `twin recall`, or claim:NAME of `twin profile`.
+    On a terminal it asks first; with --yes, --json or in a script it does not.
     """
     with opened(home) as twin:
         if not (yes or as_json) and sys.stdin.isatty():
@@ -246,7 +254,12 @@ def _draw_forgotten(gone: Forgotten) -> None:
     for check in gone.proof:
         click.echo(f"  searched {check.where}, {check.searched:,} {check.unit}: {check.before} traces before, "
                    f"{check.after} after")
-    click.echo("Nothing of it is left." if gone.clean else "SOMETHING IS LEFT: see the places above.")
+    if not gone.clean:
+        click.echo("SOMETHING IS LEFT: see the places above.")
+    elif gone.runs:
+        click.echo(f"Nothing of it is left: {gone.runs:,} runs of its text were searched for.")
+    else:
+        click.echo("It is deleted. Its text is too short, or stands too often in what remains, to be searched for.")
 
 
 @click.command()

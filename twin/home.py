@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import platformdirs
 from filelock import FileLock, Timeout
@@ -148,10 +149,30 @@ class Home:
             who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": what,
                    "program": Path(sys.argv[0] or "python").name, "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
             write_atomically(note, json.dumps(who))
-            yield
+            with _private():
+                yield
         finally:
             note.unlink(missing_ok=True)
             lock.release()
+
+
+_masks: list[int] = []
+_masking = Lock()
+
+
+@contextmanager
+def _private() -> Iterator[None]:
+    """New files are their owner's alone, also those of libraries that ask for no mode. The mask is the process's, so
+    the first of several threads sets it and the last one puts it back."""
+    with _masking:
+        _masks.append(os.umask(0o077))
+    try:
+        yield
+    finally:
+        with _masking:
+            before = _masks.pop()
+            if not _masks:
+                os.umask(before)
 
 
 def _holder(note: Path) -> str:

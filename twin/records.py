@@ -57,7 +57,7 @@ class Records:
         if people.strangers and (me is None or any(me)):
             raise _who_is_me(people, me or ())
         found = importers.read(path, me=people.me, zone=_zone(zone), progress=progress)
-        report = self.add(found, root=path.resolve().name, dry_run=dry_run, progress=progress)
+        report = self.add(found, root=_root(path), dry_run=dry_run, progress=progress)
         if not dry_run and set(before) != people.me:
             self.archive.set_setting(_ME, json.dumps(sorted(people.me), ensure_ascii=False))
         return report
@@ -155,6 +155,12 @@ def _who_is_me(people: importers.People, given: tuple[str, ...]) -> WhoIsMe:
             else "These chats do not say which of their authors is you")
     return WhoIsMe(f"{what}. {shown}.", "Name yourself with --me NAME (me=[...] in Python; several may be given), "
                    "or say --me '' when none of them is you.", people=people.strangers)
+
+
+def _root(path: Path) -> str:
+    """What a source is called: its name behind its folder's. Every Telegram export is a result.json."""
+    path = path.resolve()
+    return f"{path.parent.name}/{path.name}" if path.parent.name else path.name
 
 
 def _zone(name: str | None) -> tzinfo | None:

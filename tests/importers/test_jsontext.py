@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import tracemalloc
 from typing import Any
 
@@ -46,6 +47,44 @@ def test_what_exporters_write_against_the_standard_is_read(content: str | bytes,
 def test_what_is_broken_says_so_before_anything_is_used(content: str) -> None:
     with pytest.raises(BrokenFile, match=r"f\.json"):
         list(of(content).string_lines())
+
+
+@pytest.mark.parametrize(("number", "value"), [
+    ("1000000000000000000000000", 1e24), ("-9223372036854775809", -(2.0**63)), ("1e400", None), ("-1e400", None),
+    ("9" * 400, None), ("9223372036854775807", 2**63 - 1), ("-9223372036854775808", -2**63), ("1e-400", 0.0),
+])
+@pytest.mark.parametrize("layout", ["[{}]", "{}", "{}\n{{}}"])
+def test_a_number_beyond_64_bits_beside_a_chat_is_read(number: str, value: object, layout: str) -> None:
+    """Some exporter's counter or hash must not cost the person a chat; a number that fits stays exact beside it."""
+    source = of(layout.format(f'{{"b": {{"n": {number}}}, "id": 9223372036854775807, "messages": ["ж"]}}'))
+    assert "messages" in source.keys or layout != "{}"
+    assert next(iter(source.values())) == {"b": {"n": value}, "id": 2**63 - 1, "messages": ["ж"]}
+
+
+NUMBERS = st.from_regex(r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,5})?", fullmatch=True)
+
+
+@given(st.lists(NUMBERS | st.sampled_from(["NaN", "Infinity", "9" * 401, "0." + "3" * 500]), max_size=5))
+def test_random_numbers_are_read_or_refused_by_name(numbers: list[str]) -> None:
+    source = of(f'{{"a": [{", ".join(numbers)}], "b": 1}}')
+    if any(len(number) == 401 for number in numbers):
+        with pytest.raises(BrokenFile, match=r"f\.json"):
+            list(source.values())
+        return
+    (value,) = source.values()
+    finite = [float(number) if math.isfinite(float(number)) else None for number in numbers]
+    assert value == {"a": [pytest.approx(one, rel=1e-15, abs=0) if one else one for one in finite], "b": 1}
+
+
+@given(st.text(st.sampled_from('{}[]:,"\\eE+-.0123456789ux\n \x00aNж'), max_size=30))
+def test_no_text_lets_a_foreign_error_out(text: str) -> None:
+    for content in (text, f"[{text}]", f'{{"a": {text}}}'):
+        source = of(content)
+        try:
+            list(source.string_lines())
+            list(source.values())
+        except BrokenFile as error:
+            assert "f.json" in str(error)
 
 
 def test_a_broken_line_is_named_and_the_others_are_read() -> None:

@@ -8,6 +8,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -107,7 +108,33 @@ def test_a_link_in_a_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to(tmp_path)
     results = list(read(tmp_path))
     assert ids(results) == ["a.md"]
-    assert skips(results) == {"b.md": "link"}
+    assert skips(results) == {"b.md": "link", "loop": "link"}
+
+
+DATED = {
+    "_chat.txt": "30.06.2025, 12:07 - Анна: Да\n30.06.2025, 12:08 - Пётр: Нет\n",
+    "played.jsonl": '{"user_name": "A", "character_name": "B"}\n'
+                    '{"name": "A", "is_user": true, "send_date": "June 30, 2025 12:07pm", "mes": "Да"}\n',
+    "one.mbox": "From x Mon Jun 30 12:07:00 2025\nFrom: Ann <ann@example.org>\nDate: Mon, 30 Jun 2025 12:07:00\n"
+                "Subject: x\n\nПривет\n",
+    "late.mbox": "From x Mon Jun 30 12:07:00 2025\nFrom: Ann <ann@example.org>\nDate: once\n"
+                 "Received: by x; Mon, 30 Jun 2025 12:07:00\nSubject: x\n\nПривет\n",
+    "call.md": ">[!nexus_user] **User** - 30.06.2025 at 12:07\n> Вопрос\n<!-- UID: aaa-1 -->\n",
+    "note.md": "---\ncreated: 2025-06-30 12:07\n---\nмысль\n",
+    "result.json": '{"name": "x", "type": "personal_chat", "id": 4, "messages": [{"id": null, "type": "message", '
+                   '"date": "2025-06-30T12:07:00", "from": "Me", "from_id": "user1", "text": "Да"}]}',
+}
+
+
+@pytest.mark.parametrize("name", DATED)
+def test_the_zone_changes_times_but_no_ids(tmp_path: Path, name: str) -> None:
+    """A trip, or a zone named later, must not import everything again, nor bring back what was forgotten."""
+    (tmp_path / name).write_text(DATED[name], encoding="utf-8")
+    chats = [[one.conversation for one in read(tmp_path / name, zone=ZoneInfo(zone)) if one.conversation]
+             for zone in ("UTC", "Asia/Tokyo")]
+    here, there = ([(chat.id, said.id) for chat in some for said in chat.messages] for some in chats)
+    assert here == there != []
+    assert chats[0][0].messages[0].time != chats[1][0].messages[0].time
 
 
 def test_a_zip_reads_as_its_content_bare_sharded_or_nested(tmp_path: Path) -> None:

@@ -140,6 +140,25 @@ def test_in_a_personal_chat_the_other_side_is_named_so_nobody_is_asked() -> None
     assert messages(value)[2].author == "user42"  # a deleted account has no name left, but is still one person
 
 
+def test_a_personal_chat_of_three_is_asked_about() -> None:
+    """Who of two others is the person, the chat does not tell; a wrong guess would make a stranger's words evidence.
+    The third may speak last."""
+    value = chat(said(1, "Да"), said(2, "Нет", "user42", "Анна"), said(3, "Третий", "user7", "Борис"))
+    at = context()
+    assert roles(value, at) == [("other", False)] * 3
+    assert at.people.strangers == {"telegram": {"Me": 1, "Анна": 1, "Борис": 1}}
+    assert roles(value, context("user1")) == [("user", True), ("other", False), ("other", False)]
+
+
+def test_a_personal_chat_in_which_its_namesake_never_spoke_is_asked_about() -> None:
+    at = context()
+    assert roles(chat(said(1, "Да"), said(2, "Эй")), at) == [("other", False)] * 2
+    assert at.people.strangers == {"telegram": {"Me": 2}}
+    assert roles(chat(said(1, "Да")), context("me")) == [("user", True)]
+    answered = chat(said(1, "Да"), said(2, "", "user42", "Анна", media_type="sticker", file="a.webp"))
+    assert roles(answered) == [("user", True)]
+
+
 def test_a_friends_export_of_the_chat_with_the_person() -> None:
     at = context("user42")
     assert roles(chat(said(1, "Да"), said(2, "Нет", "user42", "Анна")), at) == [("other", False), ("user", True)]
@@ -191,7 +210,7 @@ def test_the_title_of_an_anonymous_admin_is_no_signature() -> None:
 
 
 def test_what_an_inline_bot_wrote_is_no_evidence() -> None:
-    assert roles(chat(said(1, "Цитата дня", via_bot="@quotes"))) == [("user", False)]
+    assert roles(chat(said(1, "Цитата дня", via_bot="@quotes")), context("Me")) == [("user", False)]
 
 
 def test_a_bot_is_somebody_else() -> None:

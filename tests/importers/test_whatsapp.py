@@ -91,6 +91,24 @@ def test_a_later_export_adds_only_what_is_new() -> None:
     assert (later.id, later.messages[:3]) == (first.id, first.messages)
 
 
+def ids(text: str, at: Context | None = None) -> list[str]:
+    return [said.id for said in chat(text, at).messages]
+
+
+def test_another_zone_adds_nothing() -> None:
+    """Somebody who moved, or named the zone only later, must not find the chat twice, nor what was forgotten again."""
+    zones = ("UTC", "Europe/Moscow", "America/New_York", "Asia/Kolkata")
+    assert len({tuple(ids(ANDROID, context(zone=zone))) for zone in zones}) == 1
+
+
+@pytest.mark.parametrize("later", ["1/15/24, 21:41", "15/1/24, 21:41"])
+def test_a_date_that_settles_the_order_of_all_dates_adds_only_itself(later: str) -> None:
+    """Until the thirteenth of a month nothing in the file says which number is the day."""
+    first = "1/2/24, 21:41 - Анна: Да\n1/5/24, 21:41 - Пётр: Да\n2/1/24, 21:41 - Анна: Да\n"
+    grown = ids(first + f"{later} - Анна: Да\n")
+    assert (grown[:3], len(set(grown))) == (ids(first), 4)
+
+
 # ---- header shapes -----------------------------------------------------------------------------------------------
 
 def _ampm(at: datetime, space: str = " ") -> str:

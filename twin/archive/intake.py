@@ -5,6 +5,7 @@ Knows the tables of database.py and nothing of file formats: importers hand over
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,6 +23,13 @@ from twin.types import Conversation, ImportReport, Repair, to_plain
 Key = tuple[str, str]
 """(conversation id, message id)."""
 
+
+
+_MADE = re.compile(r"[a-z]+-[0-9a-f]{32}(?:-\d+)?$")  # an id that an importer made of content, none of a provider
+
+
+_NAMED_BY_FILE = ("markdown",)  # kinds whose conversations are named by a path
+_COMPARED, _SHARED = 50_000, 0.2  # characters of two notes, and the share of their words that makes them one
 
 
 class Found(Protocol):
@@ -143,7 +151,9 @@ class Intake:
         named = cleaned(conversation.id, "id")
         if not named:
             raise ValueError("it has no id")
-        key = self._identity(named, [message.id for message, _ in ready])
+        key = self._identity(named, [message.id for message, _ in ready], source)
+        if source in _NAMED_BY_FILE:
+            key = self._note(key, ready)
         ready = self._not_forgotten(key, named, ready, tally)
         if not ready:
             return
@@ -180,9 +190,29 @@ class Intake:
             tally.skipped["forgotten"] += len(ready) - len(kept)
         return kept
 
-    def _identity(self, conversation: str, messages: Sequence[str]) -> str:
+    def _note(self, name: str, ready: Sequence[Ready]) -> str:
+        """The stored note of this name that shares words with this one; else a name of its own: two vaults may each
+        have a README, and neither is the other's new text."""
+        said = set(texts.words(" ".join(message.text for message, _ in ready)[:_COMPARED]))
+        key, number = name, 1
+        while True:
+            stored = self.db.execute("SELECT text, content_hash FROM messages WHERE conversation = ?",
+                                     (key,)).fetchall()
+            known = set(texts.words(" ".join(text for text, _ in stored)[:_COMPARED]))
+            if (not stored or {hash_ for _, hash_ in stored} & {one.hash for one in ready}
+                    or len(said & known) >= _SHARED * min(len(said), len(known))):
+                return key
+            number += 1
+            key = f"{name}~{number}"
+
+    def _both_given(self, conversation: str, stored: str, source: str | None) -> bool:
+        kind = self.db.execute("SELECT source FROM conversations WHERE id = ?", (stored,)).fetchone()[0]
+        return source is not None and source == kind and not (_MADE.match(conversation) or _MADE.match(stored))
+
+    def _identity(self, conversation: str, messages: Sequence[str], source: str | None) -> str:
         """The stored conversation this one is. A note without front matter meets the export of the same chat, and a
-        note that has grown its older self, by a message id that cannot be a coincidence; the alias is remembered."""
+        note that has grown its older self, by a message id that cannot be a coincidence; the alias is remembered.
+        Two ids that one provider gave are two chats: one that was branched off takes messages of the first along."""
         row = self.db.execute("SELECT id FROM conversations WHERE id = ?1 UNION ALL "
                               "SELECT conversation FROM aliases WHERE id = ?1", (conversation,)).fetchone()
         if row:
@@ -191,7 +221,7 @@ class Intake:
             "SELECT id, conversation FROM messages WHERE id IN (SELECT value FROM json_each(?)) ORDER BY rowid DESC",
             (json.dumps([message for message in messages if len(message) >= UNIQUE_ID]),)))
         for message in messages:
-            if message in known:
+            if message in known and not self._both_given(conversation, known[message], source):
                 self.db.execute("INSERT INTO aliases VALUES (?, ?)", (conversation, known[message]))
                 return str(known[message])
         return conversation

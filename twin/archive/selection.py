@@ -68,6 +68,10 @@ def _found(db: sqlite3.Connection, name: str, meanings: tuple[str, ...]) -> list
     found: list[tuple[Meaning, str, tuple[Key, ...]]] = []
     for meaning, query in _FINDS.items():
         if meaning in meanings:
+            if meaning == "source":
+                found += [("source", root, keys) for root in _roots(db, name)
+                          if (keys := tuple((row[1], row[2]) for row in db.execute(query, (root,))))]
+                continue
             keys = tuple((row[1], row[2]) for row in db.execute(query, (name,)))
             if meaning == "message":
                 found += [("message", f"{conversation}/{message}", ((conversation, message),))
@@ -77,6 +81,12 @@ def _found(db: sqlite3.Connection, name: str, meanings: tuple[str, ...]) -> list
     if "claim" in meanings and name in facets():
         found.append(("claim", name, ()))
     return found
+
+
+def _roots(db: sqlite3.Connection, name: str) -> list[str]:
+    """Sources of this name: whole (folder/file), else by its last part, which several may share."""
+    roots = [str(row[0]) for row in db.execute("SELECT DISTINCT root FROM files WHERE root != '' ORDER BY root")]
+    return [name] if name in roots else [root for root in roots if root.endswith(f"/{name}")]
 
 
 def _by_path(db: sqlite3.Connection, name: str) -> list[Key]:

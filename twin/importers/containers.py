@@ -89,8 +89,10 @@ def _opened(path: Path) -> IO[bytes]:
 def folder(root: Path) -> Iterator[Entry | Found]:
     """Files below a folder in the order of their names, zips opened; hidden ones (.obsidian, .trash) left out."""
     unreadable: list[OSError] = []
-    for top, folders, files in os.walk(root, onerror=unreadable.append):
+    for top, folders, files in os.walk(root, onerror=unreadable.append):  # which does not go into links
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for linked in filter(Path.is_symlink, (Path(top) / name for name in folders)):
+            yield Found(linked.relative_to(root).as_posix(), skipped={"link": 1})
         for file in sorted(files):
             path = Path(top) / file
             name = path.relative_to(root).as_posix()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ _LINE = 32 * 1024**2    # characters of one line of JSON Lines
 _SAMPLE = 4 * 1024**2  # bytes by which the encoding is told
 _BUFFER = 64 * 1024
 _DEEPEST = 500  # levels of nesting; exports have about ten
+_DIGITS = 400  # of an integer that is taken for a number at all
 _OPENS, _CLOSES = frozenset({"start_map", "start_array"}), frozenset({"end_map", "end_array"})
 
 _LOOKS_LIKE = re.compile(r"\s*(?:\{\s*\"|\[\s*\{|\[\s*null\s*,|(?:\{\s*\}|\[\s*\])\s*$)")
-_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None)  # NaN and Infinity
 _RAW = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _LONE = re.compile(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", re.DOTALL)
 _ESCAPE = re.compile(r"\\(?:x(?P<hex>[0-9A-Fa-f]{2})|u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}"
@@ -39,6 +40,24 @@ _ESCAPE = re.compile(r"\\(?:x(?P<hex>[0-9A-Fa-f]{2})|u[dD][89abAB][0-9A-Fa-f]{2}
 # An escape that the end of a buffer cuts in two; a pair of backslashes before it is none.
 _PENDING = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[0-9A-Fa-f]?|u[0-9A-Fa-f]{0,3}"
                       r"|u[dD][89abAB][0-9A-Fa-f]{2}(?:\\(?:u[0-9A-Fa-f]{0,3})?)?)?)\Z")
+
+
+def _float(digits: str) -> float | None:
+    """None for what is not finite: strict JSON has no word for it."""
+    value = float(digits)
+    return value if math.isfinite(value) else None
+
+
+def _integer(digits: str) -> int | float | None:
+    """An integer that yajl takes, else the float next to it; ValueError beyond _DIGITS."""
+    if len(digits) > _DIGITS:
+        raise ValueError("an integer beyond all bounds")
+    value = int(digits)
+    return value if abs(value) < 2**63 else _float(digits)
+
+
+# Reads what yajl refuses, and gives what yajl takes. The constants are NaN and Infinity.
+_DECODER = json.JSONDecoder(strict=False, parse_constant=lambda _: None, parse_int=_integer, parse_float=_float)
 
 
 @dataclass(frozen=True)
@@ -160,10 +179,13 @@ class Json:
 
     def _walked(self) -> Iterator[tuple[int, str, Any]]:
         """(depth, event, value) of the whole file; the first pass, which also finds all that is broken."""
+        return self._guarded(self._with_depth)
+
+    def _with_depth(self, stream: Any) -> Iterator[tuple[int, str, Any]]:
         import ijson
 
         depth = 0
-        for event, value in self._guarded(lambda stream: ijson.basic_parse(stream, use_float=True, buf_size=_BUFFER)):
+        for event, value in ijson.basic_parse(stream, use_float=True, buf_size=_BUFFER):
             if event in _OPENS:
                 depth += 1
                 if depth > _DEEPEST:  # ijson's prefixes would take memory by the square of the depth
@@ -188,11 +210,15 @@ class Json:
         try:
             with self._text() as text:
                 yield from parse(_Strict(text))
+            return
         except (ijson.JSONError, UnicodeDecodeError) as error:
             self._become_strict(error)
+        try:
             with self._text() as text:
                 # Nothing went out before the error but what was only looked at: the first pass goes over the whole.
                 yield from parse(_Strict(text))
+        except (ijson.JSONError, ValueError) as error:
+            raise _broken(self.file, str(error).splitlines()[0]) from error
 
     def _become_strict(self, error: Exception) -> None:
         """Let the standard library read what is no strict JSON (NaN, raw line ends in strings), once, and go on from
@@ -202,12 +228,11 @@ class Json:
         if len(content) > LENIENT:
             raise _broken(self.file, str(error).splitlines()[0]) from error
         try:
-            value = _DECODER.decode(_strict(content))
+            plain = json.dumps(_DECODER.decode(_strict(content)), allow_nan=False).encode()
         except json.JSONDecodeError as fault:
             raise _broken(self.file, f"{fault.msg} (line {fault.lineno}, column {fault.colno})") from fault
         except (ValueError, RecursionError) as fault:
             raise _beyond(self.file) from fault
-        plain = json.dumps(value).encode()
         self._open = lambda: io.BytesIO(plain)
         self.__dict__["_codec"] = "utf-8"
 

@@ -128,8 +128,8 @@ class _Reader:
             self.context.people.known(SOURCE, address)
         moment = _moment(mail, self.context)
         subject = _REPLY.sub("", _header(mail, "Subject"))
-        ident = _first_id(mail, "Message-ID") or id_from(
-            (str(moment.time if moment else ""), address, subject, original), "mail")
+        # The date as written: a time without a zone is another one on another machine.
+        ident = _first_id(mail, "Message-ID") or id_from((next(_dates(mail), ""), address, subject, original), "mail")
         flags = ["attachment"] * body.attached + ["local_time"] * (moment is not None and moment.local)
         said = message(ident, "user" if mine else "other", original, self.context.mended.text(original), own=mine,
                        author=self.context.mended.text(name or address) or None, flags=flags,
@@ -199,10 +199,14 @@ def _first_id(mail: Mail, name: str) -> str:
     return clean(match.group(1) if match else value.strip("<> "))
 
 
+def _dates(mail: Mail) -> Iterator[str]:
+    """Its date and that of the last server which took it, as written."""
+    return filter(None, (_header(mail, "Date"), _header(mail, "Received").rpartition(";")[2].strip()))
+
+
 def _moment(mail: Mail, context: Context) -> Moment | None:
     """When it was sent; else when the last server took it."""
-    received = _header(mail, "Received").rpartition(";")[2]
-    for value in filter(None, (_header(mail, "Date"), received)):
+    for value in _dates(mail):
         try:
             moment: datetime = parsedate_to_datetime(value)
         except (ValueError, TypeError, IndexError, OverflowError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twin.importers.dates import Moment, from_epoch, parse
@@ -21,7 +21,7 @@ from twin.text import clean
 from twin.types import Conversation, Message
 
 SOURCE = "telegram"
-PART = 5000  # messages that are held before they are handed on
+PART = 5000  # messages that are held before they are handed on; over them is told who is who in a personal chat
 
 # Where chats stand: the export of one chat is one, an account lists them.
 _ROOTS = ("", "chats.list.item", "left_chats.list.item")
@@ -109,7 +109,7 @@ class _Chat:
         self._account = account
         self._key = ""
         self._who = _Who(context.people)
-        self._messages: list[Message] = []
+        self._held: list[Node] = []
         self._skipped: Counter[str] = Counter()
         self._unnumbered: Counter[str] = Counter()
         self._names: dict[str, str] = {}
@@ -119,23 +119,23 @@ class _Chat:
         if event == "value" and isinstance(value, dict):
             if not self._key:
                 self._open(value)
-            read = self._message(value)
-            if isinstance(read, Message):
-                self._messages.append(read)
-            else:
-                self._skipped[read] += 1
+            self._held.append(value)
+            self._who.senders.add(_peer(value.get("from_id")))
         elif event in ("value", "string", "number", "null", "boolean", "start_array"):
             self._skipped["malformed message"] += 1
-        return self._part() if len(self._messages) >= PART else None
+        return self._part() if len(self._held) >= PART else None
 
     def end(self) -> Found | None:
         """What is left; None when it has gone out already or there was no chat at all."""
-        return self._part() if self._messages or self._skipped or (self.header and not self._key) else None
+        return self._part() if self._held or self._skipped or (self.header and not self._key) else None
 
     def _part(self) -> Found:
         title = self._mended(as_text(self.header.get("name"))) or None
-        done = found(self._context.file, Conversation(self._key, tuple(self._messages), title, SOURCE), self._skipped)
-        self._messages, self._skipped = [], Counter()
+        read = [self._message(value) for value in self._held]
+        messages = tuple(one for one in read if isinstance(one, Message))
+        self._skipped.update(one for one in read if isinstance(one, str))
+        done = found(self._context.file, Conversation(self._key, messages, title, SOURCE), self._skipped)
+        self._held, self._skipped = [], Counter()
         return done
 
     def _open(self, first: Node) -> None:
@@ -203,6 +203,7 @@ class _Who:
     partner: str = ""    # from_id of the other side of a personal chat
     saved: bool = False
     channel: bool = False
+    senders: set[str] = field(default_factory=set)  # from_id of all who spoke in it so far
 
     def is_me(self, signature: str, name: str, sender: str, *, forwarded: bool) -> bool:
         """Whether the person sent it; `name` and `sender` are its `from` and `from_id`."""
@@ -210,8 +211,8 @@ class _Who:
             return True
         if self.owner or self.saved:
             return bool(self.owner) and (sender == self.owner or (signature != "" and signature == self.signature))
-        if self.partner:
-            return sender.startswith("user") and sender != self.partner
+        if self.partner and len(others := self.senders - {self.partner, ""}) == 1 and self.partner in self.senders:
+            return sender.startswith("user") and sender in others
         return self.people.own(SOURCE, signature, name, sender)
 
 

@@ -1,10 +1,10 @@
 """WhatsApp's exported chats: `_chat.txt` of an iPhone, `WhatsApp Chat with X.txt` of Android, in any of its languages.
 
 The text has no ids, no zone and no fixed form: order of day and month, and whether lines are bracketed, are decided for
-a file. A chat is known by its two people, or by the name its file bears. Two exports agree where minute, author and
-text do; a contact that was renamed in between is another. WhatsApp does not say what was forwarded, nor to what a
-message answers. What it writes itself (system lines, stand-ins for media) is told by missing authors, by U+200E on
-iPhones, and by the words below.
+a file. A chat is known by its two people, or by the name its file bears. Two exports agree where author, text and the
+minute on the phone's clock do; a contact that was renamed in between is another. WhatsApp does not say what was
+forwarded, nor to what a message answers. What it writes itself (system lines, stand-ins for media) is told by missing
+authors, by U+200E on iPhones, and by the words below.
 """
 from __future__ import annotations
 
@@ -123,13 +123,19 @@ def read(name: str, context: Context, decoded: Decoded) -> Iterator[Found]:
 
 def _message(line: _Spoken, moment: Moment | None, key: str, counted: Counter[tuple[str, ...]],
              context: Context) -> Message:
-    minute = moment.time.strftime("%Y-%m-%dT%H:%M") if moment else str(line.stamp)
-    content = (minute, line.author, " ".join(line.text.split()))
+    content = (_minute(line.stamp), line.author, " ".join(line.text.split()))
     counted[content] += 1
     mine = context.people.own(SOURCE, line.author)
     return message(id_from((key, *content, str(counted[content])), SOURCE), "user" if mine else "other", line.original,
                    line.mended, line.text, author=line.author, time=moment.time if moment else None, own=mine,
                    flags=(*line.flags, *(("local_time",) if moment else ())))
+
+
+def _minute(stamp: Stamp) -> str:
+    """The minute as it was written, without a zone and whichever number is the day: both may be decided otherwise for
+    the next export. What two dates of the same numbers may confuse, the counter of equal messages tells apart."""
+    year, month, day, hour, minute, _ = stamp
+    return "{:02} {:02} {:02} {:02}:{:02}".format(*sorted((day, month, year % 100)), hour, minute)
 
 
 # ---- lines to entries --------------------------------------------------------------------------------------------
