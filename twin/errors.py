@@ -61,9 +61,10 @@ class EmptyFile(InputError):
 class WhoIsMe(InputError):
     """The person must say who of several people they are. `people`: kind of source -> author -> messages."""
 
-    def __init__(self, what: str, next_step: str = "", *, people: Mapping[str, Mapping[str, int]]) -> None:
+    def __init__(self, what: str, next_step: str = "", *,
+                 people: Mapping[str, Mapping[str, int]] | None = None) -> None:
         super().__init__(what, next_step)
-        self.people = people
+        self.people = people or {}
 
 
 class RoleError(InputError):

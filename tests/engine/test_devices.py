@@ -356,7 +356,7 @@ def test_errors_arrive_as_they_were_raised(slow: IsolatedEngine) -> None:
 @pytest.mark.parametrize("name", [name for name, kind in vars(errors).items()
                                   if isinstance(kind, type) and issubclass(kind, TwinError)])
 def test_every_error_survives_the_pipe(name: str) -> None:
-    more = {"tried": ("one", "two")} if name == "FetchError" else {}
+    more = {"FetchError": {"tried": ("one", "two")}, "WhoIsMe": {"people": {"whatsapp": {"Ann": 2}}}}.get(name, {})
     error = getattr(errors, name)("It broke.", "Mend it.", **more)
     same = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
 

@@ -127,7 +127,8 @@ class _Child:
         return f"{how}, {found[-1].decode('utf-8', 'replace')[:120]}" if found else how
 
     def end(self) -> None:
-        with self._process:  # closes the pipes and waits
+        # Closes the pipes and waits; what a dead child never took out of its pipe cannot be flushed.
+        with suppress(BrokenPipeError), self._process:
             self._process.kill()
         self._errors.close()
 
