@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from time import sleep
 
 import psutil
 import pytest
@@ -194,7 +193,7 @@ def test_a_child_that_is_killed_from_outside_costs_no_file_its_verdict(core: Pat
         if "trial_child" in " ".join(child.cmdline()):
             child.kill()
             while child.status() != psutil.STATUS_ZOMBIE:  # dead before the next request is written
-                sleep(0.01)
+                time.sleep(0.01)
 
     assert [first.ok, *(verdict.ok for verdict in verdicts)] == [True, True, True]
 
