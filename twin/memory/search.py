@@ -23,7 +23,7 @@ from twin.when import When
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EACH = 64  # passages that each way of asking brings, or 3 for each that is wanted; 40 do no worse on LoCoMo
+_EACH = 48  # passages that each way of asking brings, or 3 for each that is wanted; 40 do no worse on LoCoMo
 _WIDENED = 16  # best passages whose neighbours are looked at too, or one for each that is wanted
 _STEPS = (-2, -1, 1, 2)
 _SHOWN = ("place", "conversation", "message", "role", "author", "time", "text", "stems")
