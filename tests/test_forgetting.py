@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -26,25 +26,16 @@ from twin.archive.traces import MARK, RUN, redacted, runs_of, sample
 from twin.errors import HomeBusy, UsageError
 from twin.facets import facets
 from twin.home import Home
+from twin.importers import Found
 from twin.memory import Memory
 from twin.profile import Point, build
-from twin.types import Conversation, Message, Recalled, Repair, Route, Turn, Written
+from twin.types import Conversation, Message, Recalled, Route, Turn, Written
 
 ROOT = Path(__file__).parent.parent
 UID = "5f0c2a6e-1111-4222-8333-9a8b7c6d5e4f"
 SECRET = "Ключ от дачи лежит под третьим кирпичом у старого колодца."  # noqa: S105 - a sentence
 OTHER = "The blue bicycle needs a new chain before the summer trip."
 
-
-@dataclass(frozen=True)
-class Found:
-    """What an importer hands over, by shape."""
-
-    file: str
-    conversation: Conversation | None = None
-    skipped: dict[str, int] = field(default_factory=dict)
-    failure: str | None = None
-    repair: Repair | None = None
 
 
 class Shelf:

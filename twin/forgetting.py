@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from importlib.resources import files as package_files
 from itertools import chain
 from pathlib import Path
@@ -20,7 +19,7 @@ from twin.archive.selection import Meaning
 from twin.archive.traces import Sieve, sample, sieve
 from twin.errors import HomeError
 from twin.facets import facets, shown
-from twin.home import Home
+from twin.home import Home, sha256_of
 from twin.profile import ACCEPT, LONGEST, SHORTEST
 from twin.types import Message, Progress
 
@@ -179,8 +178,7 @@ def _remove(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Pa
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return ""
 
