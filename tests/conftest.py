@@ -11,8 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-if os.environ.get("TWIN_FUZZ"):  # `make fuzz`
-    settings.register_profile("fuzz", max_examples=int(os.environ["TWIN_FUZZ"]), deadline=None)
+# `make test` tries the same examples each time, so that a red run is the doing of a change; `make fuzz` looks for more.
+settings.register_profile("test", derandomize=True, deadline=None)
+settings.load_profile("test")
+if os.environ.get("TWIN_FUZZ"):
+    settings.register_profile("fuzz", max_examples=int(os.environ["TWIN_FUZZ"]), derandomize=False, deadline=None)
     settings.load_profile("fuzz")
 
 SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from twin.importers import whatsapp
@@ -170,6 +170,7 @@ CHATS = st.lists(st.tuples(AUTHORS.filter(lambda name: ":" not in name), TEXTS, 
 @given(CHATS, st.sampled_from(sorted(SHAPES)))
 def test_what_was_written_is_read_back(said: list[Said], shape: str) -> None:
     """Random chats through every header shape: authors, texts and minutes come back, ids are equal and distinct."""
+    assume(not whatsapp._half_names(f"{author}: {text}" for author, text, _ in said))  # that is what a name looks like
     messages = chat(rendered(shape, said)).messages
     assert [(one.author, one.text, one.time) for one in messages] == [
         (author, text, at.replace(tzinfo=UTC)) for author, text, at in said]
@@ -316,6 +317,13 @@ def test_the_person_is_asked_about_with_counts() -> None:
     at = context()
     chat(ANDROID, at)
     assert at.people.strangers == {"whatsapp": {"Пётр": 2, "Анна": 1}}
+
+
+@pytest.mark.parametrize("said", [["так: да"] * 3, ["0: 0", "0: 1", "0: 2"]])
+def test_a_colon_in_what_was_said_is_no_part_of_a_name(said: list[str]) -> None:
+    """The same words sent again, and numbers before a colon, name nobody."""
+    messages = chat("".join(f"30.06.2025, 12:0{n} - Anna: {one}\n" for n, one in enumerate(said))).messages
+    assert [(one.author, one.text) for one in messages] == [("Anna", one) for one in said]
 
 
 def test_a_name_may_hold_a_colon() -> None:

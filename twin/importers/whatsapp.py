@@ -264,13 +264,16 @@ def _spoken(entries: list[_Entry], skipped: Counter[str]) -> list[_Spoken]:
 
 
 def _half_names(bodies: Iterable[str]) -> set[str]:
-    """First halves of names with a colon ("Mom: work"): what always stands before a second colon, and repeats."""
-    seconds: dict[str, Counter[str]] = {}
+    """First halves of names with a colon ("Mom: work"): each always stands before a second colon, the same few second
+    halves, with letters in them, before various words. "Anna: so: yes" sent thrice alone cannot be told from it."""
+    seconds: dict[str, dict[str, list[str]]] = {}
     for body in bodies:
         first, _, rest = body.partition(": ")
-        second, colon, _ = rest.partition(": ")
-        seconds.setdefault(first, Counter())[second if colon and len(second) <= 30 else ""] += 1
-    return {first for first, found in seconds.items() if "" not in found and min(found.values()) > 2}
+        second, colon, said = rest.partition(": ")
+        fits = colon and len(second) <= 30 and any(map(str.isalpha, second))
+        seconds.setdefault(first, {}).setdefault(second if fits else "", []).append(said)
+    return {first for first, found in seconds.items() if "" not in found and all(
+        len(said) > 2 and len(set(said)) > 1 for said in found.values())}
 
 
 def _is_name(author: str, times: int) -> bool:
