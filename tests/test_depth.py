@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.depth import RULES, SIGNALS, depth, is_question, locate
+from twin.depth import RULES, SIGNALS, is_question, locate, rate
 from twin.errors import UsageError
 from twin.types import digest
 
@@ -55,7 +55,7 @@ def by_rank(questions: Sequence[str], gold: Sequence[int], measure: Callable[[st
 def test_agreement_with_labels(name: str, exact: float, near: float, least: float) -> None:
     """Measured: labels .986 exact, held-out .857 exact, .905 within one, kappa .742; length alone .2-.5."""
     questions, gold = zip(*labelled(name), strict=True)
-    found = [depth(question).level for question in questions]
+    found = [rate(question).step for question in questions]
     same = sum(map(int.__eq__, found, gold)) / len(gold)
     close = sum(abs(a - b) <= 1 for a, b in zip(found, gold, strict=True)) / len(gold)
     agreed, length, marks = kappa(found, gold), *(
@@ -104,15 +104,15 @@ LADDER = [
 
 @pytest.mark.parametrize(("level", "english", "russian"), LADDER)
 def test_the_owners_ladder_is_reproduced(level: int, english: str, russian: str) -> None:
-    assert (depth(english).level, depth(russian).level) == (level, level)
+    assert (rate(english).step, rate(russian).step) == (level, level)
 
 
 @pytest.mark.parametrize("question", [
     "What if I run one core and let the other 7 cards be utility agents?",
     "Что, если оставить одно ядро, а остальные 7 карт отдать подсобным агентам?"])
 def test_one_core_and_seven_utility_cards_lean_over_five(question: str) -> None:
-    found = depth(question)
-    assert found.level + found.spread >= 5.5
+    found = rate(question)
+    assert found.high >= 5.5
 
 
 SWAPPED = [
@@ -130,7 +130,7 @@ SWAPPED = [
 def test_other_nouns_leave_the_level(level: int, form: str, things: tuple[str, ...], others: tuple[str, ...]) -> None:
     """Depth is in the build of a question: a kitchen asks as deep as a model."""
     for thing, other in zip(things, others, strict=True):
-        assert depth(form.format(thing=thing, other=other)).level == level
+        assert rate(form.format(thing=thing, other=other)).level == level
 
 
 @pytest.mark.parametrize(("english", "russian"), [
@@ -143,7 +143,7 @@ def test_other_nouns_leave_the_level(level: int, form: str, things: tuple[str, .
     ("Can a library reorganise itself?", "Может ли библиотека перестроить себя?"),
 ])
 def test_twins_in_two_languages_get_one_level(english: str, russian: str) -> None:
-    assert depth(english).level == depth(russian).level
+    assert rate(english).level == rate(russian).level
 
 
 # ---- what must not fool it -----------------------------------------------------------------------------------------
@@ -157,32 +157,32 @@ BOLTANKA = ("соседка говорит, что всё зависит от в
 
 @pytest.mark.parametrize(("story", "question"), [(RAMBLE, "how do I bake bread?"), (BOLTANKA, "как испечь хлеб?")])
 def test_a_long_story_does_not_deepen_a_first_step(story: str, question: str) -> None:
-    assert depth(question).level == depth(story + question).level == 1
-    assert depth(story.rstrip(", ") + ". " + question.capitalize()).level == 1
+    assert rate(question).level == rate(story + question).level == 1
+    assert rate(story.rstrip(", ") + ". " + question.capitalize()).level == 1
 
 
 def test_many_simple_questions_are_not_one_deep_question() -> None:
-    found = depth("What is yeast? Where do I buy flour? Who sells salt? When do shops open? What is a sieve?")
+    found = rate("What is yeast? Where do I buy flour? Who sells salt? When do shops open? What is a sieve?")
     assert (found.level, found.signals["Q"]) == (1, 3)
 
 
 @pytest.mark.parametrize("question", [
     "Can a law amend itself?", "Who judges the judge?", "Как школе менять саму себя?"])
 def test_a_short_question_can_be_the_deepest(question: str) -> None:
-    assert depth(question).level == 7
+    assert rate(question).level == 7
 
 
 @pytest.mark.parametrize("question", [
     "Как изменить себя?", "Как научить себя рано вставать?", "How do I teach myself guitar?",
     "How does a bird build its own nest?", "How do I clean the oven itself?"])
 def test_a_person_or_a_bird_is_no_self_designing_system(question: str) -> None:
-    assert depth(question).level < 5
+    assert rate(question).level < 5
 
 
 @pytest.mark.parametrize("question", [
     "What is system architecture?", "What is self-organization?", "Что такое баланс?"])
 def test_naming_a_big_word_asks_one_fact(question: str) -> None:
-    assert depth(question).level == 1
+    assert rate(question).level == 1
 
 
 @pytest.mark.parametrize(("question", "dressed"), [
@@ -193,7 +193,7 @@ def test_naming_a_big_word_asks_one_fact(question: str) -> None:
      "hi all, what if I ran one core — and kept the other 7 cards as agents…?"),
 ])
 def test_case_yo_marks_and_punctuation_change_nothing(question: str, dressed: str) -> None:
-    assert depth(question).level == depth(dressed).level
+    assert rate(question).level == rate(dressed).level
 
 
 def test_this_points_back_to_the_sentence_before() -> None:
@@ -211,10 +211,10 @@ def test_the_span_is_the_deepest_question() -> None:
 
 def test_code_and_quoted_lines_are_not_rated() -> None:
     quoted = "> How does a system design itself?\n```\nhow does a system design itself?\n```\n"
-    assert depth(quoted + "Where is the salt?").level == 1
+    assert rate(quoted + "Where is the salt?").level == 1
     assert not is_question(quoted)
     with pytest.raises(UsageError, match="no words"):
-        depth(quoted)
+        rate(quoted)
 
 
 # ---- form of the answer --------------------------------------------------------------------------------------------
@@ -238,14 +238,14 @@ def test_statements_are_not_questions(text: str) -> None:
     ("I can do it on a small core if the structure of roles and experts is assembled as thinking.", 5),
     ("Роутер - это не переключатель, а то, что направляет мысль через роли и веса.", 3)])
 def test_a_statement_is_a_thesis_with_a_wider_spread(text: str, least: int) -> None:
-    found = depth(text)
-    assert found.thesis and found.spread == 1.0
+    found = rate(text)
+    assert found.thesis and found.high - found.level == 1.0
     assert found.level >= least
 
 
 def test_the_asker_s_own_thinking_is_an_object() -> None:
     for text in ("Describe how I think, by my questions", "Опиши мой образ мыслей по моим вопросам"):
-        found = depth(text)
+        found = rate(text)
         assert (found.level, found.signals["R"], found.thesis) == (5, 1, False)
 
 
@@ -260,15 +260,15 @@ def test_any_text_gets_a_level_or_a_named_error(text: str) -> None:
     assert all(0 <= value <= 3 for value in found.signals.values())
     assert any(found.rule in rule for rule in RULES.values())
     assert 0 <= start < end <= len(text)
-    assert found == depth(text)
+    assert found == rate(text)
 
 
 def test_a_question_takes_about_a_millisecond() -> None:
     questions = [question for question, _ in labelled("depth_labels")]
-    depth(questions[0])  # compiles the cue lists, about 0.2 s once
+    rate(questions[0])  # compiles the cue lists, about 0.2 s once
     start = time.perf_counter()
     for question in questions:
-        depth(question + " ")
+        rate(question + " ")
     each = (time.perf_counter() - start) / len(questions)
     sys.stdout.write(f"\n{each * 1000:.2f} ms a question\n")
     assert each < 0.003, "measured 0.3-0.9 ms on two shared cores"
@@ -276,5 +276,5 @@ def test_a_question_takes_about_a_millisecond() -> None:
 
 def test_a_paste_without_full_stops_does_not_hang() -> None:
     start = time.perf_counter()
-    depth("если бы я и мы через это и то, " * 2000 + "как?")
+    rate("если бы я и мы через это и то, " * 2000 + "как?")
     assert time.perf_counter() - start < 5

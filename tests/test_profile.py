@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from twin.errors import UsageError
 from twin.facets import shown
-from twin.profile import ALONE_CAP, COMMON_CAP, RULE_CAP, Point, build, candidates, facets, render
-from twin.types import Claim, Message, Profile, to_plain
+from twin.person import Claim, Profile
+from twin.profile import ALONE_CAP, COMMON_CAP, RULE_CAP, Point, build, candidates, facets
+from twin.report import render
+from twin.types import Message, to_plain
 
 PRAISE = re.compile(r"brilliant|gifted|rare|exceptional|genius|impressive|гениальн|редк|выдающ|блестящ|талант", re.I)
 Said = tuple[str, Message]

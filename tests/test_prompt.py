@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from twin import prompt
 from twin.errors import ModelError, PromptTooLong
-from twin.types import Claim, Evidence, Profile, Prompt, Recalled, Route, Turn
+from twin.person import Claim, Evidence, Profile
+from twin.types import Prompt, Recalled, Route, Turn
 
 HEADER = "You are the critic. Answer in English."
 

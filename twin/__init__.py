@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from twin.chat import Twin as Twin
+    from twin.depth import rate as rate
     from twin.errors import TwinError as TwinError
+    from twin.person import Claim as Claim
+    from twin.person import Depth as Depth
+    from twin.person import Evidence as Evidence
+    from twin.person import Profile as Profile
     from twin.roles import Role as Role
     from twin.roles import RoleMap as RoleMap
-    from twin.types import Claim as Claim
     from twin.types import Conversation as Conversation
     from twin.types import Event as Event
-    from twin.types import Evidence as Evidence
     from twin.types import ImportReport as ImportReport
     from twin.types import Message as Message
-    from twin.types import Profile as Profile
     from twin.types import Recalled as Recalled
     from twin.types import Turn as Turn
 
@@ -23,9 +25,10 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "Twin": "twin.chat", "TwinError": "twin.errors", "Role": "twin.roles", "RoleMap": "twin.roles",
-    "Claim": "twin.types", "Conversation": "twin.types", "Event": "twin.types", "Evidence": "twin.types",
-    "ImportReport": "twin.types", "Message": "twin.types", "Profile": "twin.types", "Recalled": "twin.types",
-    "Turn": "twin.types",
+    "Claim": "twin.person", "Conversation": "twin.types", "Depth": "twin.person", "Event": "twin.types",
+    "Evidence": "twin.person",
+    "ImportReport": "twin.types", "Message": "twin.types", "Profile": "twin.person", "Recalled": "twin.types",
+    "Turn": "twin.types", "rate": "twin.depth",
 }
 
 __all__ = sorted(_HOME_OF)

@@ -21,6 +21,7 @@ from twin.answer import cited, drain
 from twin.catalog import Catalog
 from twin.errors import InputError, ModelMissing, StaleAdapter, TwinError, UsageError
 from twin.home import Home, sha256_of, write_atomically
+from twin.person import Profile
 from twin.placement import Placement
 from twin.records import Records
 from twin.router import Router
@@ -34,7 +35,6 @@ from twin.types import (
     Failed,
     ImportReport,
     Interrupted,
-    Profile,
     Progress,
     Prompt,
     Recalled,

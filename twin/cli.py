@@ -138,14 +138,14 @@ def main() -> None:
 @verb
 def profile(read: int, language: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
     """How you think and at what depth you ask, each claim with its quotes."""
-    from twin import profile as profiles
+    from twin import report
 
     with opened(home, model) as twin:
         made = twin.profile(read=read, language=language, progress=Bar())
         if as_json:
             show({**plain(made), "levels": made.levels})
             return
-        click.echo(profiles.render(made))
+        click.echo(report.render(made))
         if not twin.has("core"):
             note("All of this is by rules. A core would add claims it reads between the lines: "
                  f"`twin models pull {twin.catalog.recommend().model.name}`, then `twin profile --read 40`.")

@@ -14,10 +14,10 @@ from importlib.resources import files
 
 from twin.cues import cue
 from twin.errors import UsageError
+from twin.person import Depth, SubQuestion
 from twin.question import asked, clauses
 from twin.question import is_question as is_question
 from twin.text import language, stem
-from twin.types import Depth
 
 SIGNALS: Mapping[str, str] = {
     "Q": "sub-questions", "N": "nesting", "M": "parts named", "X": "links between parts", "C": "counterfactual",
@@ -46,7 +46,7 @@ RULES: Mapping[str, tuple[int, str, str]] = {
 }
 
 
-def depth(text: str) -> Depth:
+def rate(text: str) -> Depth:
     """Depth 1..7 of a question (or thesis). Deterministic; raises UsageError for a text without own words."""
     return locate(text)[0]
 
@@ -77,7 +77,9 @@ def _rate(sentence: str, questions: int) -> Depth:
     words = russian if language(sentence) == "ru" else english
     # "fact" is also where unknown wording lands, and the ladder was written for questions: less sure of both
     sure = questions and rule != "fact"
-    return Depth(level, signals, words, thesis=not questions, spread=0.5 if sure else 1.0)
+    spread = 0.5 if sure else 1.0
+    low, high = max(1.0, level - spread), min(7.0, level + spread)
+    return Depth(float(level), low, high, signals, words, SubQuestion(sentence), thesis=not questions)
 
 
 # ---- cue lists -----------------------------------------------------------------------------------------------------

@@ -17,9 +17,8 @@ from twin.errors import UsageError
 from twin.facets import Facet as Facet
 from twin.facets import facets as facets
 from twin.facets import shown
-from twin.report import alone
-from twin.report import render as render
-from twin.types import Claim, DepthOf, Evidence, Message, Profile
+from twin.person import Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
+from twin.types import Message
 
 Key = tuple[str, str]  # conversation id, message id
 
@@ -48,8 +47,8 @@ def _evidence(conversation: str, message: Message, start: int, end: int) -> Evid
 
 # ---- from messages to claims ---------------------------------------------------------------------------------------
 
-def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = (), language: str | None = None,
-          read_by_core: int = 0) -> Profile:
+def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = (), free: Iterable[FreeClaim] = (),
+          decisions: Iterable[Decision] = (), language: str | None = None, read_by_core: int = 0) -> Profile:
     """Profile of the person from (conversation id, message) pairs and the sentences a core pointed at.
 
     `language` ('ru' or 'en') is that of most own messages when not given; `read_by_core` counts own messages a core
@@ -66,6 +65,7 @@ def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = 
     by_core, lost = _by_core(own, points)
     claims = [_claim(facet, by_rule[key], by_core[key], len(own), language)
               for key, facet in facets().items() if by_rule[key] or by_core[key]]
+    del free, decisions
     claims.sort(key=lambda claim: (-claim.confidence, claim.facet))
     profile = Profile(tuple(claims), tuple(_questions(own)), len(everything), len(own),
                       len({conversation for conversation, _ in everything}), read_by_core, language)
@@ -168,6 +168,11 @@ def _questions(own: Own) -> Iterable[DepthOf]:
         seen.add((conversation, words))
         depth, start, end = locate(words)
         yield DepthOf(_evidence(conversation, message, start, end), depth)
+
+
+def alone(claim: Claim) -> bool:
+    """True for a claim whose quotes all come from one conversation."""
+    return len({evidence.conversation for evidence in claim.evidence}) < 2
 
 
 # ---- what it proves, in words --------------------------------------------------------------------------------------

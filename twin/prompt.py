@@ -16,7 +16,8 @@ from typing import Any
 
 from twin import text
 from twin.errors import ModelError, PromptTooLong
-from twin.types import Adapter, Family, Profile, Prompt, Recalled, Segment, Turn, Written
+from twin.person import Profile
+from twin.types import Adapter, Family, Prompt, Recalled, Segment, Turn, Written
 
 Count = Callable[[str], int]
 

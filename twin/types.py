@@ -11,7 +11,6 @@ from hashlib import sha256
 from typing import Any, Literal, Protocol, runtime_checkable
 
 Speaker = Literal["user", "assistant", "system", "tool", "other"]
-Authority = Literal["said", "inferred", "approved"]
 Language = Literal["ru", "en", "und"]
 
 
@@ -105,91 +104,6 @@ class ImportReport:
     def reconciles(self) -> bool:
         """True when seen = imported + updated + unchanged + skipped + failed."""
         return self.seen == self.imported + self.updated + self.unchanged + sum(self.skipped.values()) + self.failed
-
-
-# ---- what is known about the person ----------------------------------------------------------------------------
-
-@dataclass(frozen=True, repr=False)
-class Evidence:
-    """A verbatim span of the person's own words: text[start:end] of the stored message (code points) == quote."""
-
-    quote: str
-    conversation: str
-    message: str
-    start: int
-    end: int
-    time: datetime | None = None
-
-    @property
-    def hash(self) -> str:
-        """sha256 of the quote's UTF-8."""
-        return digest(self.quote)
-
-    def __repr__(self) -> str:
-        return f"Evidence({self.message!r}, {self.start}:{self.end})"
-
-
-@dataclass(frozen=True, repr=False)
-class Claim:
-    """One statement about the person, never without evidence. `origin`: 'rule', 'core' or both ('rule+core')."""
-
-    facet: str
-    text: str
-    authority: Authority
-    confidence: float
-    evidence: tuple[Evidence, ...]
-    origin: str = "rule"
-
-    def __post_init__(self) -> None:
-        if not self.evidence:
-            raise ValueError("a claim needs at least one piece of evidence")
-
-    def __repr__(self) -> str:
-        return f"Claim({self.facet!r}, {self.authority}, {self.confidence:.2f}, {len(self.evidence)} quotes)"
-
-
-@dataclass(frozen=True)
-class Depth:
-    """Depth 1..7 of one question with the signals (name -> 0..3) that gave it and the rule that fired."""
-
-    level: int
-    signals: Mapping[str, int]
-    rule: str
-    thesis: bool = False
-    spread: float = 0.5
-
-
-@dataclass(frozen=True, repr=False)
-class DepthOf:
-    """A question of the person, where it stands, and its depth."""
-
-    evidence: Evidence
-    depth: Depth
-
-    def __repr__(self) -> str:
-        return f"DepthOf({self.evidence.message!r}, level {self.depth.level})"
-
-
-@dataclass(frozen=True, repr=False)
-class Profile:
-    """Claims and the depth of questions over time, and how much all of it proves (`notes`, in words)."""
-
-    claims: tuple[Claim, ...]
-    questions: tuple[DepthOf, ...]
-    messages: int
-    own_messages: int
-    conversations: int
-    read_by_core: int = 0
-    language: str = "en"
-    notes: tuple[str, ...] = ()
-
-    @property
-    def levels(self) -> dict[int, int]:
-        """Number of questions at each depth 1..7."""
-        return {level: sum(q.depth.level == level for q in self.questions) for level in range(1, 8)}
-
-    def __repr__(self) -> str:
-        return f"Profile({len(self.claims)} claims, {len(self.questions)} questions, {self.own_messages} own messages)"
 
 
 @dataclass(frozen=True)
@@ -560,7 +474,7 @@ def to_plain(value: Any) -> Any:
     """Nouns to what JSON can hold: dataclasses to dicts, tuples to lists, times to ISO 8601, bytes to hex."""
     if is_dataclass(value) and not isinstance(value, type):
         plain = {f.name: to_plain(getattr(value, f.name)) for f in fields(value)}
-        if isinstance(value, Evidence):
+        if hasattr(value, "hash"):
             plain["hash"] = value.hash
         return plain
     if isinstance(value, Mapping):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twin.errors import UsageError
 from twin.exporters import FORMATS, Exported
 from twin.exporters.prompt import QUOTE, neutral, prompt, utf16
-from twin.types import Authority, Claim, Depth, DepthOf, Evidence, Profile
+from twin.person import Authority, Claim, Depth, DepthOf, Evidence, Profile, SubQuestion
 
 Tongue = Literal["en", "ru"]
 HOSTILE = [
@@ -34,7 +34,8 @@ def claim(text: str, confidence: float, quote: str = "I measure first.", authori
 
 def profile(*claims: Claim, levels: tuple[int, ...] = (1, 4, 4, 6), notes: tuple[str, ...] = (),
             language: str = "en") -> Profile:
-    questions = tuple(DepthOf(evidence("Why?"), Depth(level, {}, "rule")) for level in levels)
+    depths = (Depth(level, level, level, {}, "rule", SubQuestion("Why?")) for level in levels)
+    questions = tuple(DepthOf(evidence("Why?"), depth) for depth in depths)
     return Profile(claims, questions, 40, 12, 5, 3, language, notes)
 
 

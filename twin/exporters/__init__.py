@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from twin.types import Profile
+from twin.person import Profile
 
 __all__ = ["FORMATS", "Exported", "Exporter"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from twin.errors import UsageError
 from twin.exporters import Exported
+from twin.person import Claim, Profile
 from twin.text import clean
-from twin.types import Claim, Profile
 
 LANGUAGES = ("en", "ru")
 QUOTE = 160  # characters of a quote: a sentence; longer ones crowd out other claims
@@ -77,7 +77,7 @@ def _renderer(profile: Profile, language: str, name: str | None) -> Callable[[Se
     environment = SandboxedEnvironment(undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
                                        keep_trailing_newline=True)
     template = environment.from_string(resources.files("twin.exporters").joinpath("prompt.jinja").read_text("utf-8"))
-    depths = sorted(question.depth.level for question in profile.questions)
+    depths = sorted(question.depth.step for question in profile.questions)
     levels = {level: count for level, count in profile.levels.items() if count}
     frame: dict[str, Any] = {
         "language": language, "name": neutral((name or "")[:NAME]), "own": profile.own_messages,

@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Mapping
 
 from twin.facets import facets
+from twin.person import Evidence, Profile
+from twin.profile import alone
 from twin.text import one_line
-from twin.types import Claim, Evidence, Profile
 
 _REPORT = {
     "en": {"title": "What your messages show", "size": "own messages: {own} of {all}, conversations: {talks}",
@@ -24,11 +25,6 @@ _REPORT = {
            "no": "Пока ничего."},
 }
 _BAR = 30  # characters of the longest bar
-
-
-def alone(claim: Claim) -> bool:
-    """True for a claim whose quotes all come from one conversation."""
-    return len({evidence.conversation for evidence in claim.evidence}) < 2
 
 
 def render(profile: Profile, *, width: int = 100) -> str:
@@ -51,6 +47,11 @@ def render(profile: Profile, *, width: int = 100) -> str:
     return "\n".join(lines)
 
 
+def markdown(profile: Profile) -> str:
+    """The profile as Markdown."""
+    return render(profile)
+
+
 def _bars(levels: Mapping[int, int]) -> list[str]:
     most = max(1, *levels.values())
     return [f"  {level}  {'█' * round(_BAR * count / most) or ('▏' if count else '')} {count}"
@@ -62,7 +63,7 @@ def _deepest(profile: Profile, width: int) -> list[str]:
     order = sorted(profile.questions, key=lambda q: (-q.depth.level, len(q.evidence.quote)))
     lines: list[str] = []
     for question in order[:3]:
-        lines += _quoted(question.evidence, profile.language, width, f"  [{question.depth.level}] ")
+        lines += _quoted(question.evidence, profile.language, width, f"  [{question.depth.shown}] ")
         lines += _wrapped(question.depth.rule, width, "      ")
     return lines
 

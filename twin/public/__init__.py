@@ -1,0 +1,1 @@
+"""What must not leave in public: other people, addresses, phones, places."""
