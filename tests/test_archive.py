@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor as Pool
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
@@ -20,10 +21,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from twin.archive import Archive, database
+from twin.archive import Archive, database, typed_in
+from twin.archive.claims import FAILURES
 from twin.archive.intake import Intake
 from twin.errors import BrokenFile, HomeBusy, HomeError, HomeTooNew, UsageError
 from twin.home import Home
+from twin.person import Claim, Decision, Depth, DepthOf, Evidence, FreeClaim, Profile, SubQuestion
 from twin.profile import Point
 from twin.types import (
     Conversation,
@@ -37,6 +40,7 @@ from twin.types import (
     Usage,
     digest,
 )
+from twin.verification import Snapshot, snapshot, verify
 
 UID = "5f0c2a6e-1111-4222-8333-9a8b7c6d5e4f"
 ROOT = Path(__file__).parent.parent
@@ -629,6 +633,249 @@ def test_settings_are_kept(archive: Archive) -> None:
     assert Archive(archive.home).setting("me") == "Анна"
 
 
+# ---- what the person types to the twin -------------------------------------------------------------------------------
+
+def asked(id: str, question: str, time: datetime | None = None, chat: str = "chat") -> Turn:
+    return replace(turn(id, chat), question=question, time=time)
+
+
+def typed(archive: Archive, chat: str = "chat") -> list[str]:
+    return texts(archive, typed_in(chat))
+
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_what_is_typed_to_the_twin_is_the_persons_own_message(archive: Archive) -> None:
+    archive.save_turn(asked(UID, "Почему так?\n```\ncode\n```", NOON))
+    archive.save_turn(asked("t2", "And now?", NOON + timedelta(minutes=1)))
+    (where, first), (_, second) = archive.messages(own=True)
+
+    assert where == typed_in("chat") == "twin:chat"
+    assert (first.id, first.role, first.time, first.source, first.flags) == (UID, "user", NOON, "twin", ("code",))
+    assert second.text == "And now?"
+    assert archive.conversation(where).title is None
+    assert [(one.name, one.kinds, one.conversations, one.own, dict(one.languages)) for one in archive.sources()] == [
+        ("twin", ("twin",), 1, 2, {"ru": 1, "en": 1})]
+    assert [key for key, _ in archive.waiting(archive.unindexed()[1])] == [where, where], "the memory learns of them"
+
+
+def test_nothing_typed_with_the_switch_off_becomes_a_message(archive: Archive) -> None:
+    archive.save_turn(asked("t1", "Private"), own=False)
+
+    assert [one.question for one in archive.turns()] == ["Private"]
+    assert archive.counts() == {"conversations": 0, "messages": 0, "own_messages": 0, "turns": 1}
+    assert archive.unindexed() == (0, 0)
+    assert archive.sources() == []
+
+
+def test_a_turn_that_ends_after_a_later_one_stands_where_it_was_asked(archive: Archive) -> None:
+    """Two windows on one conversation: the longer answer is stored last."""
+    for name, question, minute in (("a", "first", 0), ("c", "third", 2), ("b", "second", 1), ("d", "fourth", 3)):
+        archive.save_turn(asked(name, question, NOON + timedelta(minutes=minute)))
+    archive.save_turn(asked("e", "without a time"))
+
+    assert typed(archive) == ["first", "second", "third", "fourth", "without a time"]
+
+
+def test_a_turn_stored_again_changes_its_message_and_only_when_the_question_did(archive: Archive) -> None:
+    archive.save_turn(replace(asked("t1", "What?", NOON), status="interrupted", answer="half"))
+    archive.seen(archive.unindexed()[1])
+    archive.save_turn(replace(asked("t1", "What?", NOON), answer="whole"))
+
+    assert (typed(archive), archive.unindexed()[0], archive.turns()[0].answer) == (["What?"], 0, "whole")
+    archive.save_turn(asked("t1", "What else?", NOON))
+    assert (typed(archive), archive.unindexed()[0]) == (["What else?"], 1)
+    assert [message.text for message in archive.revisions(typed_in("chat"), "t1")] == ["What?"]
+
+
+def test_two_chats_typed_at_once_stay_two(archive: Archive) -> None:
+    with Pool(4) as pool:
+        list(pool.map(lambda n: archive.save_turn(asked(f"t{n}", f"question {n}", chat=f"chat{n % 2}"), wait_s=20),
+                      range(12)))
+
+    assert sorted(typed(archive, "chat0")) == sorted(f"question {n}" for n in range(0, 12, 2))
+    assert sorted(typed(archive, "chat1")) == sorted(f"question {n}" for n in range(1, 12, 2))
+    assert archive.counts()["turns"] == 12
+
+
+def test_a_turn_is_stored_with_its_message_or_not_at_all(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Intake, "take", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        archive.save_turn(asked("t1", "What?"))
+
+    assert archive.turns() == []
+
+
+def test_words_the_person_confirmed_are_own_words_like_any_other(archive: Archive) -> None:
+    """A face adds what the person confirmed as a conversation of its own."""
+    words = said("m1", "Я пишу кратко.", flags=("confirmed",))
+    archive.add([Conversation("confirmed:1", (words,), source="confirmed")])
+
+    assert [(message.own, message.source, message.flags) for _, message in archive.messages()] == [
+        (True, "confirmed", ("confirmed",))]
+    assert archive.sources()[0].name == "confirmed"
+
+
+# ---- what is kept of the profile -------------------------------------------------------------------------------------
+
+def claim(archive: Archive, facet: str, *where: tuple[str, str], authority: Any = "inferred", text: str = "You ask.",
+          confidence: float = 0.5) -> Claim:
+    """A claim whose quotes are the first four letters of these messages."""
+    held = {(conversation, message.id): message for conversation, message in archive.messages()}
+    return Claim(facet, text, authority, confidence, tuple(
+        Evidence(held[key].text[:4], *key, 0, 4, held[key].time) for key in where), months={"2026-03": 1})
+
+
+def profile(*claims: Claim, level: float = 3) -> Profile:
+    question = DepthOf(Evidence("Why?", "c", "m1", 0, 4, NOON), Depth(level, level, level, {}, "", SubQuestion("Why?")))
+    return Profile(claims, (question,), 3, 2, 2, 1)
+
+
+@pytest.fixture
+def held(archive: Archive) -> Archive:
+    """Two conversations of two messages each."""
+    archive.add([talk("c", "Почему оно так устроено?", "First I measure."),
+                 talk("d", "Why is it so?", "Then I decide.")])
+    return archive
+
+
+def kept(held: Archive, *claims: Claim, made: datetime = NOON, level: float = 3) -> Snapshot:
+    one = snapshot(profile(*claims, level=level), made)
+    held.save_snapshot(one)
+    return one
+
+
+def test_a_version_comes_back_whole_and_stands(held: Archive) -> None:
+    one = kept(held, claim(held, "wants_measurements", ("c", "m2"), ("d", "m2")),
+               claim(held, "fact.1", ("c", "m1"), authority="said", text="Тебе интересно."))
+
+    assert held.snapshots() == [one]
+    assert held.snapshot(one.version) == held.snapshot(one.version[:4]) == one
+    assert verify(one, held.messages()).ok
+    keys = [(mark.conversation, mark.message) for kept in one.claims for mark in kept.quotes]
+    assert verify(one, held.messages(keys=keys)).ok
+
+
+def test_a_version_seen_again_only_moves_its_time(held: Archive) -> None:
+    first, second = kept(held), kept(held, level=5, made=NOON + timedelta(days=1))
+    again = replace(first, made=NOON + timedelta(days=2))
+    held.save_snapshot(again)
+    held.save_snapshot(first)
+
+    assert held.snapshots(1) == [again]
+    assert held.snapshots() == [second, again], "an earlier sighting that is stored late moves nothing back"
+
+
+def test_an_unknown_version_is_told_which_there_are(held: Archive) -> None:
+    with pytest.raises(UsageError, match=r"'zz'.*Build a profile"):
+        held.snapshot("zz")
+    one, two = kept(held), kept(held, level=5)
+    with pytest.raises(UsageError, match=f"No version.*'zz'.*{one.version}"):
+        held.snapshot("zz")
+    with pytest.raises(UsageError, match=f"Several versions.*{one.version}, {two.version}"):
+        held.snapshot("")
+    with pytest.raises(UsageError, match="No version"):
+        held.snapshot("%")
+
+
+def test_a_profile_built_from_what_is_no_longer_there_is_kept_without_it(held: Archive) -> None:
+    """Another process forgets while a profile is built: what is saved late must not bring it back."""
+    both = claim(held, "wants_measurements", ("c", "m2"), ("d", "m2"))
+    lost = claim(held, "plans_steps", ("c", "m2"))
+    fact = claim(held, "fact.1", ("c", "m2"), ("d", "m2"), authority="said")
+    dropped = claim(held, "doubts_self", ("d", "m2"))
+    held.forget([("c", "m2")], facets=["doubts_self"])
+    kept(held, both, lost, fact, dropped)
+
+    assert [(one.id, [mark.conversation for mark in one.quotes]) for one in held.snapshots()[0].claims] == [
+        ("wants_measurements", ["d"])]
+
+
+def test_decisions_are_kept_in_their_order(archive: Archive) -> None:
+    wanted = [Decision("plans_steps", "approve", time=NOON), Decision("fact.1", "edit", "Я живу у моря.", NOON),
+              Decision("plans_steps", "reject", time=NOON)]
+    for one in wanted:
+        archive.save_decision(one)
+    archive.save_decision(Decision("plans_steps", "undo"))
+
+    assert archive.decisions()[:3] == wanted
+    assert archive.decisions()[3].time is not None
+    with pytest.raises(UsageError, match=r"'love'.*approve"):
+        archive.save_decision(Decision("plans_steps", "love"))  # type: ignore[arg-type]
+
+
+def test_nothing_is_decided_about_a_forgotten_claim(archive: Archive) -> None:
+    archive.add([talk("c", "text")])
+    archive.forget(facets=["plans_steps"])
+
+    with pytest.raises(UsageError, match="was forgotten"):
+        archive.save_decision(Decision("plans_steps", "approve"))
+    assert archive.decisions() == []
+
+
+def free(text: str, *spans: tuple[str, str, int, int]) -> FreeClaim:
+    return FreeClaim("values", text, "en", spans, 0.75)
+
+
+def test_claims_of_a_core_come_back_and_a_second_reading_replaces_them(held: Archive) -> None:
+    one, two = free("Asks why.", ("c", "m1", 0, 6), ("d", "m1", 0, 3)), free("Measures.", ("c", "m2", 0, 5))
+    held.save_free("core-a", [one, two], [("c", "m1"), ("c", "m2"), ("d", "m1")])
+    held.save_free("core-b", [two], [("c", "m2")])
+
+    assert held.free() == [one, two, two]
+    assert held.free("core-b") == [two]
+    assert held.free_read_keys("core-b") == {("c", "m2")}
+    assert held.free_read_keys("core-a") == {("c", "m1"), ("c", "m2"), ("d", "m1")} == held.free_read_keys()
+    held.save_free("core-a", [free("Asks.", ("d", "m1", 0, 3))], [("d", "m1")])
+    assert [claim.text for claim in held.free("core-a")] == ["Measures.", "Asks."]
+    assert held.read_keys() == set(), "points and claims are read apart"
+
+
+def test_claims_about_an_unknown_message_are_refused_whole(held: Archive) -> None:
+    for claims, keys in (([], [("c", "gone")]), ([free("A", ("c", "gone", 0, 1))], [("c", "m1")])):
+        with pytest.raises(UsageError, match="does not hold"):
+            held.save_free("core", claims, keys)
+
+    assert held.free() == []
+    assert held.free_read_keys() == set()
+
+
+def test_a_changed_text_takes_the_claims_made_of_it_along(held: Archive) -> None:
+    held.save_free("core", [free("A.", ("c", "m1", 0, 6)), free("B.", ("d", "m1", 0, 3))], [("c", "m1"), ("d", "m1")])
+    held.add([talk("c", "Иначе.")])
+
+    assert [claim.text for claim in held.free()] == ["B."]
+    assert held.free_read_keys() == {("d", "m1")}
+
+
+def test_the_newest_failures_are_kept_with_what_the_core_wrote(held: Archive) -> None:
+    for number in range(FAILURES + 3):
+        held.save_failure("core", "InvalidOutput", [("c", "m1"), ("d", "m1")], f'{{"claims": [{number}')
+    held.save_failure("core", "Truncated", [("c", "unknown")], "of a message that was forgotten meanwhile")
+    found = held.failures()
+
+    assert len(found) == FAILURES
+    assert (found[0].raw, found[-1].raw) == ('{"claims": [3', f'{{"claims": [{FAILURES + 2}')
+    assert (found[-1].model, found[-1].kind, found[-1].keys) == ("core", "InvalidOutput", (("c", "m1"), ("d", "m1")))
+    assert "claims" not in repr(found[-1])
+
+
+def test_an_archive_of_the_fourth_version_is_read_with_nothing_kept(archive: Archive) -> None:
+    with of_version(archive, 4) as db:
+        db.execute("INSERT INTO settings VALUES ('me', 'Аня')")
+
+    assert (archive.snapshots(), archive.decisions(), archive.free(), archive.failures()) == ([], [], [], [])
+    assert archive.setting("me") == "Аня"
+
+
+def test_an_empty_home_keeps_nothing_of_a_profile_and_stays_untouched(archive: Archive) -> None:
+    assert (archive.snapshots(), archive.decisions(), archive.free(), archive.failures()) == ([], [], [], [])
+    assert archive.free_read_keys() == set()
+    assert archive.claim_texts(["plans_steps"]) == []
+    assert not archive.home.root.exists()
+
+
 # ---- the file: versions, damage, other writers, full disks, kills ----------------------------------------------------
 
 def test_a_migration_goes_forward_after_a_copy(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -653,6 +900,7 @@ def of_version(archive: Archive, version: int) -> Iterator[sqlite3.Connection]:
     """A file as an older twin left it."""
     archive.home.create()
     with closing(sqlite3.connect(archive.home.archive)) as db:
+        database._functions(db)
         for script in database.MIGRATIONS[:version]:
             db.executescript(script)
         db.execute(f"PRAGMA user_version = {version}")

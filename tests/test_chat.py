@@ -180,6 +180,7 @@ def test_a_conversation_goes_on_after_a_restart_without_reading_it_again(alive: 
 
 
 def test_the_next_turn_sees_the_last_one_and_a_new_conversation_does_not(twin: Twin) -> None:
+    twin.keeps_typed = False  # as own words it would be recalled there
     twin.ask("First question of mine?")
     twin.ask("Second question of mine?")
     list(twin.stream("Third question of mine?", conversation="another"))

@@ -6,7 +6,6 @@ The three labelled sets print their agreement beside the two dumb baselines (len
 from __future__ import annotations
 
 import sys
-import time
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twin.depth import RULES, SIGNALS, is_question, locate, rate
+from tests.bench.depth import agreement, anchors, found_of, step
+from twin.depth import RULES, SIGNALS, is_question, locate, rate, widest
 from twin.errors import UsageError
 from twin.types import digest
 
@@ -53,7 +53,7 @@ def by_rank(questions: Sequence[str], gold: Sequence[int], measure: Callable[[st
     ("depth_heldout", 0.80, 0.88, 0.70),  # never tuned on
 ])
 def test_agreement_with_labels(name: str, exact: float, near: float, least: float) -> None:
-    """Measured: labels .986 exact, held-out .857 exact, .905 within one, kappa .742; length alone .2-.5."""
+    """Measured: labels .96 exact; held-out .93 exact, all within one; length alone .2-.5 (kappa)."""
     questions, gold = zip(*labelled(name), strict=True)
     found = [rate(question).step for question in questions]
     same = sum(map(int.__eq__, found, gold)) / len(gold)
@@ -104,15 +104,29 @@ LADDER = [
 
 @pytest.mark.parametrize(("level", "english", "russian"), LADDER)
 def test_the_owners_ladder_is_reproduced(level: int, english: str, russian: str) -> None:
-    assert (rate(english).step, rate(russian).step) == (level, level)
+    assert abs(rate(english).level - level) <= 0.5 and abs(rate(russian).level - level) <= 0.5
 
 
 @pytest.mark.parametrize("question", [
     "What if I run one core and let the other 7 cards be utility agents?",
     "Что, если оставить одно ядро, а остальные 7 карт отдать подсобным агентам?"])
 def test_one_core_and_seven_utility_cards_lean_over_five(question: str) -> None:
+    assert rate(question).level >= 5.5
+
+
+@pytest.mark.parametrize("question", [
+    "If I turn thinking up to 16 experts, how does that affect the council and the weighting of hypotheses "
+    "with a 300k context on 8 GPUs?",
+    "Если поднять мышление до 16 экспертов, как это отразится на совете и на взвешивании гипотез при контексте "
+    "300k на 8 GPU?",
+    "If I turn service up to 16 cooks, how does that affect the brigade and the weighting of menus "
+    "with a 300-guest banquet on 8 stoves?",
+    "Если поднять зал до 16 пультов, как это отразится на дирижёре и на взвешивании партий при концерте "
+    "на 300 мест в 8 залах?"])
+def test_a_change_followed_into_two_effects_is_at_least_six_with_its_tree(question: str) -> None:
     found = rate(question)
-    assert found.high >= 5.5
+    assert found.level >= 6
+    assert found.tree.size >= 4
 
 
 SWAPPED = [
@@ -129,8 +143,9 @@ SWAPPED = [
 @pytest.mark.parametrize(("level", "form", "things", "others"), [(*row, ("",) * 3)[:4] for row in SWAPPED])
 def test_other_nouns_leave_the_level(level: int, form: str, things: tuple[str, ...], others: tuple[str, ...]) -> None:
     """Depth is in the build of a question: a kitchen asks as deep as a model."""
-    for thing, other in zip(things, others, strict=True):
-        assert rate(form.format(thing=thing, other=other)).level == level
+    found = [rate(form.format(thing=thing, other=other)) for thing, other in zip(things, others, strict=True)]
+    assert {one.step for one in found} == {level}
+    assert max(one.level for one in found) - min(one.level for one in found) <= 0.7
 
 
 @pytest.mark.parametrize(("english", "russian"), [
@@ -143,7 +158,7 @@ def test_other_nouns_leave_the_level(level: int, form: str, things: tuple[str, .
     ("Can a library reorganise itself?", "Может ли библиотека перестроить себя?"),
 ])
 def test_twins_in_two_languages_get_one_level(english: str, russian: str) -> None:
-    assert rate(english).level == rate(russian).level
+    assert rate(english).step == rate(russian).step
 
 
 # ---- what must not fool it -----------------------------------------------------------------------------------------
@@ -157,32 +172,32 @@ BOLTANKA = ("соседка говорит, что всё зависит от в
 
 @pytest.mark.parametrize(("story", "question"), [(RAMBLE, "how do I bake bread?"), (BOLTANKA, "как испечь хлеб?")])
 def test_a_long_story_does_not_deepen_a_first_step(story: str, question: str) -> None:
-    assert rate(question).level == rate(story + question).level == 1
-    assert rate(story.rstrip(", ") + ". " + question.capitalize()).level == 1
+    assert rate(question).step == rate(story + question).step == 1
+    assert rate(story.rstrip(", ") + ". " + question.capitalize()).step == 1
 
 
 def test_many_simple_questions_are_not_one_deep_question() -> None:
     found = rate("What is yeast? Where do I buy flour? Who sells salt? When do shops open? What is a sieve?")
-    assert (found.level, found.signals["Q"]) == (1, 3)
+    assert (found.step, found.signals["Q"]) == (1, 3)
 
 
 @pytest.mark.parametrize("question", [
     "Can a law amend itself?", "Who judges the judge?", "Как школе менять саму себя?"])
 def test_a_short_question_can_be_the_deepest(question: str) -> None:
-    assert rate(question).level == 7
+    assert rate(question).step == 7
 
 
 @pytest.mark.parametrize("question", [
     "Как изменить себя?", "Как научить себя рано вставать?", "How do I teach myself guitar?",
     "How does a bird build its own nest?", "How do I clean the oven itself?"])
 def test_a_person_or_a_bird_is_no_self_designing_system(question: str) -> None:
-    assert rate(question).level < 5
+    assert rate(question).step < 5
 
 
 @pytest.mark.parametrize("question", [
     "What is system architecture?", "What is self-organization?", "Что такое баланс?"])
 def test_naming_a_big_word_asks_one_fact(question: str) -> None:
-    assert rate(question).level == 1
+    assert rate(question).step == 1
 
 
 @pytest.mark.parametrize(("question", "dressed"), [
@@ -193,13 +208,14 @@ def test_naming_a_big_word_asks_one_fact(question: str) -> None:
      "hi all, what if I ran one core — and kept the other 7 cards as agents…?"),
 ])
 def test_case_yo_marks_and_punctuation_change_nothing(question: str, dressed: str) -> None:
-    assert rate(question).level == rate(dressed).level
+    assert rate(question).step == rate(dressed).step
+    assert abs(rate(question).level - rate(dressed).level) <= 0.3
 
 
 def test_this_points_back_to_the_sentence_before() -> None:
     text = "We want to double the ovens. How would that affect the baker and the shop? Thanks!"
     found, start, end = locate(text)
-    assert found.level >= 4
+    assert found.step >= 4
     assert text[start:end].startswith("We want") and text[start:end].endswith("shop?")
 
 
@@ -211,7 +227,7 @@ def test_the_span_is_the_deepest_question() -> None:
 
 def test_code_and_quoted_lines_are_not_rated() -> None:
     quoted = "> How does a system design itself?\n```\nhow does a system design itself?\n```\n"
-    assert rate(quoted + "Where is the salt?").level == 1
+    assert rate(quoted + "Where is the salt?").step == 1
     assert not is_question(quoted)
     with pytest.raises(UsageError, match="no words"):
         rate(quoted)
@@ -239,14 +255,14 @@ def test_statements_are_not_questions(text: str) -> None:
     ("Роутер - это не переключатель, а то, что направляет мысль через роли и веса.", 3)])
 def test_a_statement_is_a_thesis_with_a_wider_spread(text: str, least: int) -> None:
     found = rate(text)
-    assert found.thesis and found.high - found.level == 1.0
-    assert found.level >= least
+    assert found.thesis and found.level - found.low == pytest.approx(1.0)
+    assert found.step >= least
 
 
 def test_the_asker_s_own_thinking_is_an_object() -> None:
     for text in ("Describe how I think, by my questions", "Опиши мой образ мыслей по моим вопросам"):
         found = rate(text)
-        assert (found.level, found.signals["R"], found.thesis) == (5, 1, False)
+        assert (found.step, found.signals["R"], found.thesis) == (5, 1, False)
 
 
 @given(st.text(max_size=200))
@@ -263,18 +279,45 @@ def test_any_text_gets_a_level_or_a_named_error(text: str) -> None:
     assert found == rate(text)
 
 
-def test_a_question_takes_about_a_millisecond() -> None:
-    questions = [question for question, _ in labelled("depth_labels")]
-    rate(questions[0])  # compiles the cue lists, about 0.2 s once
-    start = time.perf_counter()
-    for question in questions:
-        rate(question + " ")
-    each = (time.perf_counter() - start) / len(questions)
-    sys.stdout.write(f"\n{each * 1000:.2f} ms a question\n")
-    assert each < 0.003, "measured 0.3-0.9 ms on two shared cores"
+def test_a_paste_without_full_stops_is_read_only_so_far() -> None:
+    """Time grows with what is read: some 1 ms of processor time a question (tests/bench/depth.py), a paste no more."""
+    paste = "если бы я и мы через это и то, " * 2000 + "как?"
+    assert len(widest(paste)) <= 1500
+    assert rate(paste).tree.size < 200
 
 
-def test_a_paste_without_full_stops_does_not_hang() -> None:
-    start = time.perf_counter()
-    rate("если бы я и мы через это и то, " * 2000 + "как?")
-    assert time.perf_counter() - start < 5
+# ---- anchors: rated by another hand, never seen by the rules before they were committed ------------------------------
+
+def test_anchors_and_twins_agree_within_one_level() -> None:
+    """At first contact .655 and .667; the fresh set, never tuned on, is printed by tests/bench/depth.py."""
+    found = agreement(found_of(anchors("anchors"), step))
+    assert found["within one"] >= 0.90
+    assert found["twins within one"] >= 0.95
+
+
+def test_every_interval_holds_its_level_and_theses_and_unknown_wording_are_less_sure() -> None:
+    for row in anchors("anchors"):
+        for tongue in ("en", "ru"):
+            depth = rate(row[tongue])
+            assert 1 <= depth.low <= depth.level <= depth.high <= 7
+            assert depth.shown.rstrip("+") == str(depth.step)
+    assert rate("How do I shape an architecture?").high - 5 < 1
+    thesis = rate("The architecture of a kitchen is formed as a whole.")
+    assert thesis.thesis and thesis.level - thesis.low == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("shallow", "deep"), [
+    ("How do I run it?", "How do I run it on one GPU?"),
+    ("Как испечь хлеб?", "Как испечь хлеб без духовки?"),
+    ("How do I make RAG and LoRA work together?",
+     "If I make RAG and LoRA work together, how does that affect the memory and the answers?"),
+    ("Как заставить две части работать вместе?", "Как выстроить архитектуру из двух частей?"),
+    ("How do I design a kitchen?", "How does a kitchen redesign itself?"),
+])
+def test_a_condition_a_whole_or_a_self_added_never_makes_a_question_shallower(shallow: str, deep: str) -> None:
+    assert rate(deep).level > rate(shallow).level
+
+
+def test_levels_tell_questions_of_one_rung_apart() -> None:
+    found = [rate(question).level for question, level in labelled("depth_labels") if level == 5]
+    assert len(set(found)) > len(found) / 2

@@ -21,15 +21,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from twin import forgetting
-from twin.archive import Archive, traces
+from twin.archive import Archive, traces, typed_in
 from twin.archive.traces import MARK, RUN, redacted, runs_of, sample
+from twin.claims import free_claims, free_id
 from twin.errors import HomeBusy, UsageError
-from twin.facets import facets
+from twin.facets import facets, shown
 from twin.home import Home
 from twin.importers import Found
 from twin.memory import Memory
+from twin.person import Claim, Decision, Evidence, FreeClaim, Profile
 from twin.profile import Point, build
 from twin.types import Conversation, Message, Recalled, Route, Turn, Written
+from twin.verification import snapshot, verify
 
 ROOT = Path(__file__).parent.parent
 UID = "5f0c2a6e-1111-4222-8333-9a8b7c6d5e4f"
@@ -316,7 +319,7 @@ def test_other_turns_keep_what_is_said_elsewhere_too(archive: Archive) -> None:
     archive.add([talk("c", f"Мне нужно понять, где это. {SECRET}", "Мне нужно понять, где мы.")])
     kept = turn("1", "Мне нужно понять, где кот.", "Не знаю.", chat="other")
     archive.save_turn(kept)
-    archive.save_turn(turn("2", "Что под третьим кирпичом у колодца?", "Не знаю.", chat="other"))
+    archive.save_turn(turn("2", "Что под третьим кирпичом у колодца?", "Не знаю.", chat="other"), own=False)
     forget(archive, "c/m1")
     first, second = archive.turns()
 
@@ -393,7 +396,9 @@ def test_an_unknown_kind_of_file_is_not_registered(archive: Archive) -> None:
 
 # ---- claims ----------------------------------------------------------------------------------------------------------
 
-FACET, SENTENCE = next((key, facet.supports["en"][0]) for key, facet in facets().items() if facet.supports["en"])
+FACET, (SENTENCE, AGAIN, THIRD, *_) = next((key, found) for key, found in (
+    (key, [one for language in ("en", "ru") for one in facet.supports[language] if key in shown(one)])
+    for key, facet in facets().items()) if len(found) > 2)
 
 
 def test_a_forgotten_claim_takes_its_points_and_exports_along_and_stays_away(archive: Archive) -> None:
@@ -418,7 +423,8 @@ def test_a_forgotten_claim_takes_its_points_and_exports_along_and_stays_away(arc
 
 
 def test_claims_that_lose_their_last_evidence_are_named(archive: Archive) -> None:
-    archive.add([talk("a", SENTENCE), talk("b", OTHER)])
+    """A claim takes two conversations, so it is lost with the last but one."""
+    archive.add([talk("a", SENTENCE), talk("b", f"{OTHER} {AGAIN}")])
     before = {claim.facet for claim in build(archive.messages()).claims}
     gone = forget(archive, "a")
     after = {claim.facet for claim in build(archive.messages()).claims}
@@ -428,9 +434,231 @@ def test_claims_that_lose_their_last_evidence_are_named(archive: Archive) -> Non
 
 
 def test_a_claim_with_other_evidence_is_not_lost(archive: Archive) -> None:
-    archive.add([talk("a", SENTENCE), talk("b", f"{OTHER} {SENTENCE}")])
+    archive.add([talk("a", SENTENCE), talk("b", f"{OTHER} {AGAIN}"), talk("c", THIRD), talk("d", SENTENCE)])
 
     assert FACET not in forget(archive, "a").claims
+    assert FACET not in forget(archive, "d").claims
+    assert FACET in forget(archive, "b").claims
+
+
+def test_what_was_no_claim_is_not_lost(archive: Archive) -> None:
+    archive.add([talk("a", SENTENCE), talk("b", OTHER), talk("c", SENTENCE)])
+
+    assert forget(archive, "a").claims == ()
+
+
+# ---- what is kept of the profile -------------------------------------------------------------------------------------
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def keep(archive: Archive, *claims: Claim) -> str:
+    """Keep a version of a profile of these claims; returns its name."""
+    one = snapshot(Profile(claims, (), 3, 3, 2, 0, "ru"), NOON)
+    archive.save_snapshot(one)
+    return one.version
+
+
+def claim(archive: Archive, name: str, text: str, *keys: tuple[str, str], authority: Any = "inferred") -> Claim:
+    """A claim that quotes these messages whole."""
+    held = {(conversation, message.id): message.text for conversation, message in archive.messages()}
+    return Claim(name, text, authority, 0.5, tuple(Evidence(held[key], *key, 0, len(held[key])) for key in keys))
+
+
+def claims(archive: Archive) -> list[tuple[str, int]]:
+    """The claims of all versions, with how many quotes each has."""
+    return [(one.id, len(one.quotes)) for version in archive.snapshots() for one in version.claims]
+
+
+def test_what_was_concluded_from_a_message_leaves_with_it(archive: Archive) -> None:
+    """A claim in the catalogue's words loses its quote, and goes with the last one; one in the person's words goes with
+    any. The version keeps its name."""
+    archive.add([talk("c", SECRET, OTHER), talk("d", "Second of two.")])
+    gone, other = ("c", "m1"), ("d", "m1")
+    version = keep(
+        archive, claim(archive, FACET, facets()[FACET].text["ru"], gone, other),
+        claim(archive, "plans_steps", facets()["plans_steps"].text["ru"], gone),
+        claim(archive, "doubts_self", "Ключ у колодца", gone, other, authority="said"),
+        claim(archive, "fact.1", "У него есть дача.", gone, other, authority="said"),
+        claim(archive, "free.2", "Прячет ключи.", gone), claim(archive, "preference.3", OTHER, ("c", "m2")))
+    keep(archive, claim(archive, "fact.1", "У него есть дача.", other, authority="said"))
+    assert sha256(SECRET.encode()).digest() in archive.home.archive.read_bytes()
+    lost = forget(archive, "c/m1").claims
+
+    assert archive.snapshots(1)[0].version != archive.snapshots()[0].version == version
+    assert claims(archive) == [(FACET, 1), ("preference.3", 1)]
+    assert {"free.2"} <= set(lost)
+    assert not {"fact.1", "preference.3"} & set(lost), "another message says it too, or nothing happened to it"
+    assert verify(archive.snapshot(version), archive.messages()).quotes == 2
+    assert places_of(archive.home.root, SECRET) == []
+    raw = archive.home.archive.read_bytes()
+    assert not any(words.encode() in raw for words in ("Прячет ключи", "У него есть дача"))
+    assert sha256(SECRET.encode()).digest() not in raw, "whoever guesses the words could prove it"
+
+
+def test_decisions_about_it_leave_only_a_rejection_by_its_id(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    keep(archive, *(claim(archive, f"fact.{n}", f"Утверждение {n}", ("c", "m1"), authority="said") for n in range(5)),
+         claim(archive, FACET, "Измеряет.", ("c", "m1"), ("c", "m2")))
+    made = [("fact.0", "reject", "не так"), ("fact.1", "edit", "Ключ под камнем"), ("fact.2", "reject", ""),
+            ("fact.2", "undo", ""), ("fact.3", "approve", ""), ("fact.9", "edit", "Другое"), (FACET, "approve", ""),
+            ("plans_steps", "edit", f"Помни: {SECRET[10:40]}"), ("plans_steps", "pin", "")]
+    for name, action, text in made:
+        archive.save_decision(Decision(name, action, text, NOON))  # type: ignore[arg-type]
+    forget(archive, "c/m1")
+
+    assert [(one.claim, one.action, one.text) for one in archive.decisions()] == [
+        ("fact.0", "reject", ""), ("fact.9", "edit", "Другое"), (FACET, "approve", ""), ("plans_steps", "pin", "")]
+    assert places_of(archive.home.root, SECRET) == []
+    assert places_of(archive.home.root, "Ключ под камнем") == []
+
+
+def test_claims_of_a_core_and_its_failures_leave_with_what_they_read(archive: Archive) -> None:
+    """Also those that only repeat words of it: a core that read another message may have been told them."""
+    archive.add([talk("c", SECRET, OTHER), talk("d", "Second of two.")])
+    spans = ("c", "m1", 0, 5), ("d", "m1", 0, 6)
+    archive.save_free("core", [FreeClaim("fact", "Hides keys at the well.", "en", spans, 0.9),
+                               FreeClaim("fact", "Rides a bicycle.", "en", (("c", "m2", 0, 3),), 0.9),
+                               FreeClaim("fact", f"Said: {SECRET[:30]}", "ru", (("d", "m1", 0, 6),), 0.9)],
+                      [("c", "m1"), ("c", "m2"), ("d", "m1")])
+    archive.save_failure("core", "truncated", [("c", "m1"), ("c", "m2")], "The writer hides")
+    archive.save_failure("core", "invalid output", [("d", "m1")], f"{{'quote': '{SECRET}'")
+    archive.save_failure("core", "no claims", [("c", "m2")], "nothing")
+    gone = forget(archive, "c/m1")
+
+    assert [one.text for one in archive.free()] == ["Rides a bicycle."]
+    assert archive.free_read_keys() == {("c", "m2"), ("d", "m1")}
+    assert [one.raw for one in archive.failures()] == ["nothing"]
+    assert len([name for name in gone.claims if name.startswith("free.")]) == 2
+    assert gone.clean
+    for text in (SECRET, "Hides keys at", "The writer hides"):
+        assert places_of(archive.home.root, text) == []
+
+
+def test_a_claim_in_the_catalogues_words_is_no_trace_of_a_message_that_says_them(archive: Archive) -> None:
+    says = facets()[FACET].text["ru"]
+    archive.add([talk("c", says), talk("d", "Second of two.")])
+    keep(archive, claim(archive, FACET, says, ("d", "m1")))
+    forget(archive, "c")
+
+    assert claims(archive) == [(FACET, 1)]
+
+
+def test_a_forgotten_claim_leaves_every_version_and_stays_away(archive: Archive) -> None:
+    archive.add([talk("c", SECRET, OTHER)])
+    hidden = FreeClaim("fact", "Прячет запасные ключи снаружи дома.", "ru", (("c", "m1", 0, 4),), 0.9)
+    archive.save_free("core", [hidden, replace(hidden, text="Другое о нём.")], [("c", "m1")])
+    name = free_id(hidden.kind, hidden.text)
+    keep(archive, claim(archive, name, hidden.text, ("c", "m1")), claim(archive, FACET, "Измеряет.", ("c", "m2")))
+    keep(archive, claim(archive, name, hidden.text, ("c", "m1")))
+    archive.save_decision(Decision(name, "edit", "Прячет запасные ключи под камнем."))
+    archive.save_decision(Decision(FACET, "pin"))
+    archive.save_failure("core", "Truncated", [("c", "m2")], f"[{hidden.text}")
+    archive.save_failure("core", "NoClaims", [("c", "m2")], "[]")
+    other = replace(hidden, kind="preference")
+    archive.save_free("other", [other], [("c", "m1")])
+    gone = forget(archive, f"claim:{name}")
+
+    assert (gone.kind, gone.claims, gone.messages, gone.clean) == ("claim", (name,), 0, True)
+    assert [check.before > 0 for check in gone.proof if check.where == "archive.sqlite"] == [True]
+    assert claims(archive) == [(FACET, 1)]
+    assert [one.text for one in archive.free()] == ["Другое о нём.", other.text]
+    assert [one.claim for one in archive.decisions()] == [FACET]
+    assert [one.raw for one in archive.failures()] == ["[]"]
+    assert places_of(archive.home.root, "ключи под камнем") == []
+    assert texts(archive) == [SECRET, OTHER], "what was said stays"
+    forget(archive, f"claim:{free_id(other.kind, other.text)}")
+    assert places_of(archive.home.root, hidden.text) == []
+    archive.save_free("core", [hidden], [("c", "m1")])
+    keep(archive, claim(archive, name, "новая версия", ("c", "m1")))
+    assert (archive.free(), claims(archive)) == ([], [(FACET, 1)])
+    same = free_id(other.kind, other.text)
+    assert archive.forgotten_claims([name, FACET, same]) == {name, same}
+    with pytest.raises(UsageError, match="Nothing here is called"):
+        forget(archive, f"claim:{name}")
+
+
+def test_a_claim_of_a_core_is_forgotten_with_those_that_say_the_same(archive: Archive) -> None:
+    """A profile shows equal statements as one; forgotten alone it would come back in the words of another."""
+    archive.add([talk("c", "Кухню я крашу в синий цвет."), talk("d", "Кухня снова будет синей.")])
+    spans = ("c", "m1", 0, 27), ("d", "m1", 0, 24)
+    free = [FreeClaim("values", text, "ru", (span,), 0.9) for text, span in (
+        ("Любит красить кухню в синий цвет.", spans[0]), ("Кухню любит красить в синий цвет.", spans[1]),
+        ("Любит очень красить кухню в синий цвет.", spans[1]), ("Ценит тишину и покой дома.", spans[1]))]
+    archive.save_free("core", free, [span[:2] for span in spans])
+    own = {(conversation, message.id): message for conversation, message in archive.messages()}
+    shown, = free_claims(archive.free(), own, "ru")
+    keep(archive, shown)
+    gone = forget(archive, f"claim:{shown.id}")
+
+    assert [one.text for one in archive.free()] == ["Ценит тишину и покой дома."]
+    assert shown.id in gone.claims
+    assert len(gone.claims) == 2, "three wordings, two of them of the same words"
+    assert free_claims(archive.free(), own, "ru") == []
+
+
+def test_a_claim_that_is_nearly_named_is_told(archive: Archive) -> None:
+    archive.add([talk("c", SECRET)])
+    keep(archive, claim(archive, "fact.0a1b2c3d", "Есть дача", ("c", "m1"), authority="said"))
+    with pytest.raises(UsageError, match=r"Near it: fact\.0a1b2c3d"):
+        forget(archive, "claim:fact.0a1b2c3e")
+
+
+# ---- what was typed to the twin --------------------------------------------------------------------------------------
+
+ANSWER = "In the shed behind the third apple tree, I believe."
+
+
+def type_in(archive: Archive, id: str, question: str, answer: str = ANSWER, chat: str = "chat") -> None:
+    archive.save_turn(turn(id, question, answer, chat=chat, time=NOON))
+
+
+@pytest.mark.parametrize("target", [
+    "twin:chat/1", "message:twin:chat/1", "conversation:twin:chat", "twin", "kind:twin"])
+def test_what_was_typed_goes_with_its_turn(archive: Archive, target: str) -> None:
+    archive.add([talk("c", OTHER)])
+    type_in(archive, "1", SECRET)
+    type_in(archive, "2", "И всё?", f"Да. Ты сказал: {SECRET}")
+    whole = "1" not in target
+    gone = forget(archive, target)
+
+    assert (gone.messages, gone.turns, gone.clean) == (2, 2, True) if whole else (1, 2, True)
+    assert texts(archive) == ([OTHER] if whole else [OTHER, "И всё?"])
+    assert [(one.question, one.answer) for one in archive.turns()] == ([] if whole else [
+        ("И всё?", f"Да. Ты сказал: {MARK}")])
+    for text in (SECRET, ANSWER):
+        assert places_of(archive.home.root, text) == []
+
+
+def test_a_chat_whose_words_were_forgotten_can_be_gone_on_with(archive: Archive) -> None:
+    """No import can bring them back, so what is typed later is new; the forgotten turn itself does not return."""
+    type_in(archive, "1", SECRET)
+    forget(archive, "twin:chat")
+    type_in(archive, "1", SECRET)
+    type_in(archive, "2", OTHER)
+
+    assert texts(archive) == [OTHER]
+    assert [one.id for one in archive.turns()] == ["2"]
+    assert [key for key, _ in archive.messages()] == [typed_in("chat")]
+
+
+def test_a_turn_of_the_same_name_elsewhere_stays(archive: Archive) -> None:
+    """Message ids of imports may equal the id of a turn; only what was typed is one."""
+    type_in(archive, "m1", SECRET)
+    archive.add([talk("c", OTHER)])
+    forget(archive, "c/m1")
+
+    assert [one.id for one in archive.turns()] == ["m1"]
+    assert texts(archive) == [SECRET]
+
+
+def test_what_a_turn_recalled_of_what_was_typed_goes_too(archive: Archive) -> None:
+    type_in(archive, "1", SECRET)
+    archive.save_turn(turn("2", "Где?", f"Там: {SECRET} [1]", recalled(typed_in("chat"), "1", SECRET), chat="other"))
+    forget(archive, "twin:chat/1")
+
+    assert [(one.memories, one.answer) for one in archive.turns()] == [((), f"Там: {MARK} {MARK}")]
+    assert places_of(archive.home.root, SECRET) == []
 
 
 # ---- the proof -------------------------------------------------------------------------------------------------------
@@ -597,7 +825,7 @@ import os, shutil, signal, sys
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.test_forgetting import Shelf, forgetting
-from twin.archive import Archive, traces
+from twin.archive import Archive, traces, typed_in
 from twin.home import Home
 
 CALLS = {{"execute", "executemany", "unlink", "replace", "rename"}}
@@ -632,6 +860,8 @@ print(n)
 def state(home: Home) -> dict[str, Any]:
     archive = Archive(home)
     return {"messages": list(archive.messages()), "turns": archive.turns(), "forgotten": archive.forgotten(),
+            "versions": archive.snapshots(), "decisions": archive.decisions(), "free": archive.free(),
+            "failures": archive.failures(),
             "derived": [(one.kind, one.path.name, one.stale) for one in archive.derived()],
             "files": sorted(path.relative_to(home.root).as_posix() for path in home.root.rglob("*") if path.is_file()
                             and not path.name.startswith(".")),
@@ -645,6 +875,10 @@ def test_killed_at_any_point_it_is_finished_by_the_next_call(archive: Archive, t
     step = 1 if os.environ.get("TWIN_FUZZ") else 7
     archive.add([talk("c", SECRET, OTHER)])
     archive.save_turn(turn("1", "Где ключ?", f"{SECRET} [1]", recalled("c", "m1", SECRET)))
+    keep(archive, claim(archive, "fact.1", SECRET[:20], ("c", "m1"), authority="said"))
+    archive.save_decision(Decision("fact.1", "edit", "Ключ у колодца"))
+    archive.save_free("core", [FreeClaim("fact", "Прячет ключи.", "ru", (("c", "m1", 0, 4),), 0.9)], [("c", "m1")])
+    archive.save_failure("core", "Truncated", [("c", "m1")], SECRET)
     Shelf(archive.home).add(archive)
     archive.register("export", archive.home.exports / "a.md", sha256=written(archive.home.exports / "a.md", SECRET))
     archive.register("adapter", archive.home.adapters / "a.gguf")
@@ -664,7 +898,9 @@ def test_killed_at_any_point_it_is_finished_by_the_next_call(archive: Archive, t
 
     assert last > 60, "too few points for a test of them"
     assert whole["traces"] == []
-    assert whole["memory"] == [("c m2", OTHER)]
+    assert whole["memory"] == [("c m2", OTHER), ("twin:chat 1", "Где ключ?")]
+    assert [one.claims for one in whole["versions"]] == [()]
+    assert (whole["decisions"], whole["free"], whole["failures"]) == ([], [], [])
     assert {found for found, _ in outcomes} == {True, False}
     assert all(after == whole for found, after in outcomes if found)
     assert all(after in (untouched, whole) for found, after in outcomes if not found)

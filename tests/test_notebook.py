@@ -70,6 +70,19 @@ def test_the_first_notebook_runs_without_any_core_and_names_the_command_that_fet
     assert printed.count("Fetch one with `twin models pull") >= 3
 
 
+def test_the_second_notebook_shows_the_report_its_pictures_and_the_evidence(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWIN_CACHE", str(tmp_path / "empty cache"))
+    notebook = nbformat.read(NOTEBOOKS / "02_how_you_think.ipynb", as_version=4)
+    printed = run(notebook, NOTEBOOKS)
+    shown = [output["data"] for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
+    assert sum("image/svg+xml" in data for data in shown) == 3
+    assert sum("text/markdown" in data for data in shown) == 2, "the report and the difference"
+    assert "every quote" in printed or "stand" in printed
+    assert "no evidence" in printed and "supported" in printed
+    assert "greenhouse design itself" in printed
+
+
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
 def test_a_stored_notebook_is_valid_short_and_holds_no_output(path: Path) -> None:
     """Saved outputs carry what a person wrote."""

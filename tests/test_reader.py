@@ -28,9 +28,8 @@ def asked(prompt: Prompt) -> str:
 
 
 def sure_of(*sentences: str) -> ScriptedEngine:
-    """A core that says Yes to the catalogue's supporting examples and to these sentences, No to all else."""
-    yes = {one for facet in FACETS.values() for found in facet.supports.values() for one in found} | set(sentences)
-    return ScriptedEngine(lambda prompt: "Yes" if asked(prompt) in yes else "No")
+    """A core that says Yes to these sentences, No to all else."""
+    return ScriptedEngine(lambda prompt: "Yes" if asked(prompt) in sentences else "No")
 
 
 def read(engine: Any, **options: Any) -> tuple[list[reader.Key], list[profile.Point]]:
@@ -57,6 +56,33 @@ def test_a_core_that_says_yes_to_everything_gives_no_points() -> None:
     assert set(bars.values()) == {reader.OFF}
 
 
+@pytest.mark.parametrize("text", [
+    'Mend the commas: "I always ask why the north bed dries out before the south one." Thanks.',
+    "My aunt says I ask why all the time and never listen.",
+    "Пусть так: по словам тёти, я всё время спрашиваю почему.",
+    "Я спрашиваю почему, шучу конечно.",
+    "Let's practise, you are the customer. Why does this cheese cost so much?",
+])
+def test_traps_are_not_put_to_the_core_as_what_is_so(text: str) -> None:
+    """Quoted, reported, joked, played: whatever stays of them is marked as supposed."""
+    words = [one.text for one in reader.own_word("c", Message("m", "user", text)) if not one.supposed]
+
+    assert not any("спрашиваю" in one or "I ask" in one or "always ask" in one or "cheese" in one for one in words)
+
+
+def test_a_case_that_is_thought_up_can_only_show_how_it_is_thought_up() -> None:
+    supposed = Message("m", "user", "Suppose the pump stops in May. What happens to the beds then?")
+    groups = reader._groups(reader.own_word("c", supposed), FACETS, None)
+
+    assert {name for name, _ in groups} <= reader.SUPPOSING
+
+
+def test_a_facet_whose_examples_all_ask_is_not_looked_for_in_what_does_not() -> None:
+    said = reader.own_word("c", Message("m", "user", "The reason why the bed dries out is the slope."))
+
+    assert "asks_why" not in {name for name, _ in reader._groups(said, FACETS, None)}
+
+
 def test_what_was_quoted_or_said_by_the_assistant_is_never_put_to_the_core() -> None:
     engine = sure_of()
     read(engine)
@@ -78,10 +104,31 @@ def test_a_bar_uses_no_example_it_shows_as_solved() -> None:
     """Otherwise the core would be judged on answers it was just given."""
     facet = FACETS["asks_why"]
     engine = sure_of()
-    reader._bar(engine, facet, "en")
+    reader._bar(engine, facet, FACETS)
+    solved = {one for some in (*facet.supports.values(), *facet.rejects.values()) for one in some}
 
-    for prompt in engine.prompts:
-        assert prompt.text.count(asked(prompt)) == 1
+    assert len(engine.prompts) == reader.OTHERS
+    assert not solved & {asked(prompt) for prompt in engine.prompts}
+
+
+def test_the_cost_is_told_and_is_what_is_read() -> None:
+    """Counted on the questions themselves: the same ones, none forgotten and none twice."""
+    engine, counter = sure_of(), sure_of()
+    told = reader.cost(counter, MESSAGES, FACETS)
+    list(reader.read(engine, MESSAGES, FACETS))
+    said = sum(len(engine.tokenize(asked(prompt))) for prompt in engine.prompts)
+
+    assert (told.messages, told.batches) == (2, 1)
+    assert told.tokens > said
+    assert told.seconds is not None
+    assert told.seconds >= 0.0
+    assert reader.cost(sure_of(), [], FACETS) == reader.Cost(0, 0, 0, 0.0)
+
+
+def test_a_core_that_passed_for_nothing_costs_nothing() -> None:
+    bars = dict.fromkeys(FACETS, reader.OFF)
+
+    assert reader.cost(sure_of(), MESSAGES, FACETS, bars=bars).tokens == 0
 
 
 def test_a_reading_that_is_cancelled_stores_nothing_of_its_batch() -> None:
@@ -111,7 +158,7 @@ def test_the_nearest_sentences_are_judged_first(embedder: bool, request: pytest.
 
     parts = MiniLM(core_path("minilm").parent) if embedder else None
     groups = reader._groups(reader._sentences(MESSAGES), FACETS, parts)
-    nearest = {name: sentences[0].text for name, language, sentences in groups if language == "en"}
+    nearest = {name: sentences[0].text for name, sentences in groups}
 
     assert nearest["asks_why"] == WHY
 

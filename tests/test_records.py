@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from twin import Conversation, Message, Twin
+from twin.archive import typed_in
 from twin.errors import StaleAdapter, UsageError, WhoIsMe
 from twin.home import Home
 from twin.records import Records
 from twin.roles import RoleAdapter
-from twin.types import Scope
+from twin.types import Route, Scope, Turn
 
 WHATSAPP = ("31/12/2024, 21:41 - Ann: The seeds came today\n31/12/2024, 21:42 - Kim: Which seeds did you buy?\n"
             "31/12/2024, 21:43 - Ann: Tomatoes and a few squashes\n")
@@ -245,6 +246,58 @@ def test_a_question_is_embedded_as_a_question_by_those_who_tell_it_apart(tmp_pat
     records.add([many(3)])
     records.recall("Что я думаю о саде?")
     assert asked == ["Что я думаю о саде?"]
+
+
+# ---- what is typed to the twin ---------------------------------------------------------------------------------------
+
+def typed(records: Records, id: str, question: str, chat: str = "chat", **more: Any) -> None:
+    route = Route("critic", {"critic": 1.0}, "asked")
+    records.archive.save_turn(Turn(id, chat, question, "Yes.", route, "answered", "core", "map"), **more)
+
+
+def found(records: Records, query: str, **scope: Any) -> list[tuple[str, ...]]:
+    return [one.message_ids for one in records.recall(query, scope=Scope(**scope))]
+
+
+def test_what_was_typed_is_recalled_in_other_conversations_and_not_in_its_own(tmp_path: Path) -> None:
+    records = Records(Home(tmp_path / "home"), Slow())
+    typed(records, "t1", "Когда сажать тыкву на даче?")
+    typed(records, "t2", "Тыкву никому не показывай", own=False)
+
+    assert found(records, "тыква", exclude=(typed_in("chat"),)) == []
+    assert found(records, "тыква", exclude=(typed_in("other"),)) == [("t1",)]
+    assert found(records, "тыква", own=True, tags=("twin",)) == [("t1",)]
+    assert found(records, "тыква", exclude=(typed_in("chat"),)) == []
+
+
+def test_no_turn_of_a_chat_waits_for_the_index_of_the_last(tmp_path: Path) -> None:
+    records = Records(Home(tmp_path / "home"), None)
+    records.add([many(5)])
+    typed(records, "t1", "Когда сажать тыкву?")
+    found(records, "тыква", exclude=(typed_in("chat"),))
+
+    assert (records.archive.unindexed()[0], records.memory.count()) == (1, 5)
+    typed(records, "t2", "А кабачки?", chat="new")
+    assert found(records, "тыква", exclude=(typed_in("new"),)) == [("t1",)], "another chat brings it up to date"
+    assert records.archive.unindexed()[0] == 1
+    records.mend()
+    assert (records.archive.unindexed()[0], records.memory.count()) == (0, 7)
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_what_was_typed_is_forgotten_in_both_stores(tmp_path: Path, indexed: bool) -> None:
+    records = Records(Home(tmp_path / "home"), Slow())
+    records.add([many(3)])
+    typed(records, "t1", "Тыква лежит под третьей грядкой от забора")
+    if indexed:
+        records.embed()
+    gone = records.forget("twin")
+
+    assert (gone.kind, gone.messages, gone.turns, gone.clean) == ("kind", 1, 1, True)
+    assert gone.passages == int(indexed)
+    assert records.archive.turns() == []
+    assert found(records, "тыква под грядкой", tags=("twin",)) == []
+    assert records.archive.counts()["messages"] == records.memory.count() == 3
 
 
 # ---- scopes ----------------------------------------------------------------------------------------------------------

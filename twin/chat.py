@@ -5,7 +5,6 @@ opening, so that imports and the profile work before any model is there.
 """
 from __future__ import annotations
 
-import json
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,15 +15,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from twin import exporters, profile, prompt, reader, roles, text
+from twin import exporters, loading, portrait, prompt, roles, text
 from twin.answer import cited, drain
+from twin.archive import typed_in
 from twin.catalog import Catalog
-from twin.errors import InputError, ModelMissing, StaleAdapter, TwinError, UsageError
+from twin.errors import InputError, StaleAdapter, TwinError, UsageError
 from twin.home import Home, sha256_of, write_atomically
 from twin.person import Profile
 from twin.placement import Placement
 from twin.records import Records
 from twin.router import Router
+from twin.self_profile import SelfProfile
 from twin.types import (
     Adapter,
     Answered,
@@ -50,9 +51,15 @@ if TYPE_CHECKING:
     from twin.archive import Source
     from twin.exporters import Exported
     from twin.forgetting import Forgotten
+    from twin.free_claims import Cost
+    from twin.lift import Lift
+    from twin.person import Decision
+    from twin.portrait import Audit
     from twin.roles import RoleMap
+    from twin.self_profile import Why
+    from twin.verification import Difference, Snapshot, Verification
 
-_DIGEST, _BARS = "profile.digest", "reader.bars"  # settings in the archive
+_DIGEST = "profile.digest"  # a setting in the archive
 ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
@@ -78,6 +85,7 @@ class Twin:
         self._n_ctx = n_ctx
         self._placement = placement
         self._router: Router | None = None
+        self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -90,8 +98,8 @@ class Twin:
         """
         place = home if isinstance(home, Home) else Home(home)
         catalog = Catalog()
-        return cls(place, engine=engine, embedder=_embedder(catalog), model=model or os.environ.get("TWIN_MODEL"),
-                   n_ctx=n_ctx, placement=placement, catalog=catalog)
+        return cls(place, engine=engine, embedder=loading.embedder(catalog), n_ctx=n_ctx, placement=placement,
+                   model=model or os.environ.get("TWIN_MODEL"), catalog=catalog)
 
     def __enter__(self) -> Twin:
         return self
@@ -177,28 +185,55 @@ class Twin:
         """The profile with evidence. By rules at once; `read` lets the core read up to so many more own messages first.
         `language` ('en', 'ru') is that of most own messages when not given.
 
-        What the core read is kept, batch by batch, so reading can be stopped and taken up again.
+        What the core read is kept, batch by batch, so reading can be stopped and taken up again. What is shown is kept
+        as a version (marks, no words) for `why`, `verify` and `diff`.
         """
-        if read > 0:
-            self._read(read, progress, cancel)
-        made = profile.build(self.archive.messages(), points=self.archive.points(), language=language,
-                             read_by_core=self.archive.read_by_core())
-        gone = self.archive.forgotten_claims(claim.facet for claim in made.claims)
-        return replace(made, claims=tuple(claim for claim in made.claims if claim.facet not in gone))
+        return self.person.build(read=read, language=language, progress=progress, cancel=cancel)
 
-    def _read(self, limit: int, progress: Progress | None, cancel: Callable[[], bool]) -> None:
-        engine = self.engine
-        known = self.archive.read_keys(engine.id)
-        unread = [(conversation, message) for conversation, message in self.archive.messages(own=True)
-                  if (conversation, message.id) not in known]
-        chosen = profile.candidates(unread, limit)
-        earned = f"{_BARS}.{engine.id}"
-        bars: dict[str, float] = json.loads(self.archive.setting(earned) or "{}")
-        for keys, points in reader.read(engine, chosen, profile.facets(), embedder=self.embedder, bars=bars,
-                                        progress=progress, cancel=cancel):
-            self.archive.save_points(engine.id, points, keys)
-            self.archive.set_setting(earned, json.dumps(bars))
-        self.archive.set_setting(_DIGEST, "")
+    def cost(self, read: int) -> Cost:
+        """What letting the core read up to so many more messages costs: messages, tokens, seconds."""
+        return self.person.cost(read)
+
+    def why(self, claim: str) -> Why:
+        """The quotes a claim rests on, in their context; `claim` is its id or its number in the report."""
+        return self.person.why(claim)
+
+    def verify(self) -> Verification:
+        """Check every quote of the last version of the profile against the archive."""
+        return self.person.verify()
+
+    def versions(self) -> list[Snapshot]:
+        """The versions of the profile, the newest last."""
+        return self.archive.snapshots()
+
+    def diff(self, before: str | None = None, after: str | None = None) -> Difference:
+        """What is different between two versions of the profile; by default the last two."""
+        return self.person.diff(before, after)
+
+    def decide(self, claim: str, action: str, text: str = "") -> Decision:
+        """Have the last word on a claim: approve, reject (it stays rejected), pin, edit (with `text`), undo."""
+        return self.person.decide(claim, action, text)
+
+    def lift(self, question: str, *, core: bool = False) -> Lift:
+        """How this person would have asked a flat question."""
+        return self.person.lift(question, core=core)
+
+    def audit(self, portrait: str, *, core: bool = False) -> Audit:
+        """Check a text about the person sentence by sentence; words it attributes to them wait for `confirm`."""
+        return self.person.audit(portrait, core=core)
+
+    def confirm(self, audit: Audit, chosen: Iterable[int], *, origin: str = "") -> ImportReport:
+        """Take words of an audited portrait (numbers of `audit.attributed` from 0) as said by the person."""
+        return self.add([portrait.confirmed(audit, chosen, None, origin)])
+
+    @property
+    def keeps_typed(self) -> bool:
+        """Whether what is typed to the twin counts as the person's own words; can be set."""
+        return self.person.keeps_typed
+
+    @keeps_typed.setter
+    def keeps_typed(self, on: bool) -> None:
+        self.person.keeps_typed = on
 
     @property
     def role_map(self) -> RoleMap:
@@ -220,32 +255,13 @@ class Twin:
     def engine(self) -> Engine:
         """The core, loaded now if it was not yet. Raises ModelMissing with the command that fetches one."""
         if self._engine is None:
-            self._engine = self._load()
+            self._engine = loading.engine(self.catalog, self.home, self._model, self._n_ctx, self._placement)
         return self._engine
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What the core does otherwise than asked, in words: fewer cards, a shorter context. () until it loads."""
         return self._engine.notes if self._engine else ()
-
-    def _load(self) -> Engine:
-        from twin.engine.isolated import IsolatedEngine  # here: these load llama_cpp, which an import never needs
-        from twin.engine.llama import LlamaEngine
-        from twin.engine.snapshots import Snapshots
-
-        name = self._model or self.catalog.best_core()
-        if name is None:
-            wanted = self.catalog.recommend().model.name
-            raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
-        path = self.catalog.path(name)
-        model = self.catalog.by_path(path)
-        rest: dict[str, Any] = {
-            "family": model.family if model else None, "n_ctx": self._n_ctx, "trusted": model is not None,
-            "sha256": next((file.sha256 for file in model.files if file.name == path.name), None) if model else None,
-            "placement": self._placement, "snapshots": Snapshots(self.home.snapshots)}
-        if self._placement is not None and (self._placement.servers or len(self._placement.devices) > 1):
-            return IsolatedEngine(path, **rest)  # a card or worker that dies takes its process along
-        return LlamaEngine(path, **rest)
 
     def ask(self, question: str, role: str | None = None) -> Turn:
         """Ask and wait for the whole turn. Raises the error of a turn that failed."""
@@ -280,12 +296,12 @@ class Twin:
                 roles.ensure(self.home.roles)
         yield Routed(route)
         chosen = role_map.role(route.role)
-        scope = Scope(tags=chosen.memory.include, without=chosen.memory.exclude)
+        scope = Scope(tags=chosen.memory.include, without=chosen.memory.exclude, exclude=(typed_in(conversation),))
         found = self.recall(question, MEMORIES, own=True, scope=scope)
         adapters = self._adapters(chosen)
         header = roles.header(chosen, text.language(question))
         rendered = self._render(conversation, question, chosen, header, adapters,
-                                [memory for memory in found if memory.score >= MIN_SCORE])
+                                [memory for memory in found if memory.score >= MIN_SCORE and memory.text != question])
         yield from rendered.memories
         started = datetime.now(UTC)
         answer, thinking, last = yield from drain(self.engine, rendered, chosen.sampling, cancel)
@@ -296,7 +312,7 @@ class Twin:
             role_map=role_map.version, header=header, adapted=bool(adapters), written=last.written,
             memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
             cited=cited(answer, question, rendered.memories))
-        self.archive.save_turn(turn, wait_s=ANSWER_WAITS_S)
+        self.archive.save_turn(turn, own=self.keeps_typed, wait_s=ANSWER_WAITS_S)
         yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
 
     def _adapters(self, role: roles.Role) -> tuple[Adapter, ...]:
@@ -376,18 +392,3 @@ class Twin:
         from twin.widget import Chat  # a face above; here only as the method's convenience, loaded when asked for
 
         return Chat(self)
-
-
-def _embedder(catalog: Catalog) -> Embedder | None:
-    """The ablest embedder on this machine, read when it is first asked; recall works without one, by words alone."""
-    name = catalog.best_embedder()
-    if name is None:
-        return None
-    path, model = catalog.path(name), catalog.model(name)
-    if path.suffix == ".gguf":
-        from twin.engine.embedding import GGUFEmbedder  # here: for those who fetched one
-
-        return GGUFEmbedder(path, trusted=True, query_prefix=model.query_prefix, passage_prefix=model.passage_prefix)
-    from twin.embedder import MiniLM  # here: loads onnxruntime
-
-    return MiniLM(path.parent)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 home_option = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
                            help="Where this twin lives (default: TWIN_HOME or your data folder).")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
-_MODEL = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
+model_option = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
 
 
 def note(text: str) -> None:
@@ -103,7 +103,9 @@ class Bar:
 
 
 _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
-    ("import", "recall", "sources", "forget", "allow", "memory"), "twin.cli_memory")}
+    ("import", "recall", "sources", "forget", "allow", "memory"), "twin.cli_memory"), **dict.fromkeys(
+    ("profile", "depth", "why", "verify", "decide", "history", "lift", "audit-portrait", "remember"),
+    "twin.cli_profile")}
 
 
 class Verbs(click.Group):
@@ -116,7 +118,7 @@ class Verbs(click.Group):
         if cmd_name not in _ELSEWHERE:
             return super().get_command(ctx, cmd_name)
         module = import_module(_ELSEWHERE[cmd_name])  # here: those files build on this one
-        command: click.Command = getattr(module, "import_" if cmd_name == "import" else cmd_name)
+        command: click.Command = getattr(module, {"import": "import_"}.get(cmd_name, cmd_name.replace("-", "_")))
         return command
 
 
@@ -126,40 +128,12 @@ def main() -> None:
     """Your own AI twin, on your own machine: import what you wrote, see how you think, ask, export."""
 
 
-# ---- the profile -----------------------------------------------------------------------------------------------------
-
-@main.command()
-@click.option("--read", default=0, show_default=True, metavar="N", type=click.IntRange(min=0),
-              help="Let the core read up to N more of your messages first.")
-@click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
-@_MODEL
-@home_option
-@json_option
-@verb
-def profile(read: int, language: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
-    """How you think and at what depth you ask, each claim with its quotes."""
-    from twin import report
-
-    with opened(home, model) as twin:
-        made = twin.profile(read=read, language=language, progress=Bar())
-        if as_json:
-            show({**plain(made), "levels": made.levels})
-            return
-        click.echo(report.render(made))
-        if not twin.has("core"):
-            note("All of this is by rules. A core would add claims it reads between the lines: "
-                 f"`twin models pull {twin.catalog.recommend().model.name}`, then `twin profile --read 40`.")
-        elif made.read_by_core < made.own_messages:
-            note(f"The core has read {made.read_by_core} of {made.own_messages} own messages; "
-                 "`twin profile --read 40` lets it read more.")
-
-
 # ---- asking ----------------------------------------------------------------------------------------------------------
 
 @main.command()
 @click.argument("question")
 @click.option("--role", help="Ask this role instead of the routed one.")
-@_MODEL
+@model_option
 @home_option
 @json_option
 @verb
@@ -217,7 +191,7 @@ def _draw_memories(recalled: list[Any], turn: Turn) -> None:
 
 
 @main.command()
-@_MODEL
+@model_option
 @home_option
 @verb
 def chat(model: str | None, home: Path | None) -> None:

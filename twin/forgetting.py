@@ -6,8 +6,9 @@ next call. Knows what archive and memory offer, and the files of the home; no fo
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files as package_files
 from itertools import chain
 from pathlib import Path
@@ -17,10 +18,13 @@ from twin import text as texts
 from twin.archive import Archive, Derived, Key
 from twin.archive.selection import Meaning
 from twin.archive.traces import Sieve, sample, sieve
+from twin.claims import free_claims, free_id
+from twin.cues import plain
 from twin.errors import HomeError
 from twin.facets import facets, shown
 from twin.home import Home, sha256_of
-from twin.profile import ACCEPT, LONGEST, SHORTEST
+from twin.person import FreeClaim
+from twin.profile import ACCEPT, LONGEST, SHORTEST, Point
 from twin.types import Message, Progress
 
 _CLOCK_S = 0.05  # the clock of a file system may lag behind that of the process: 4 ms on Linux
@@ -55,7 +59,7 @@ class Check:
 class Forgotten:
     """What became of a forgetting: what went, what stays outside, and the proof.
 
-    `also`: other sources that had brought some of these messages -> how many; `claims`: facets that lost their last
+    `also`: other sources that had brought some of these messages -> how many; `claims`: those that lost their last
     evidence; `carried_away`: exports outside the home that were changed or moved since, so that they are the person's
     to remove; `adapters`: stale now. `runs`: runs of 12 characters that were searched, a sample; those that stand in
     what remains are none.
@@ -100,15 +104,15 @@ def forget(home: Home, archive: Archive, memory: Memory, target: str, *, progres
     """
     finish(home, archive, memory, progress=progress)
     chosen = archive.select(target)
-    claim = chosen.kind == "claim"
-    runs = _runs(archive, chosen.keys, chosen.name if claim else None)
+    named = _named_so(archive, chosen.name) if chosen.kind == "claim" else ()
+    runs = _runs(archive, chosen.keys, named)
     _tell(progress, "looking for its traces", 0)
     before = _scan(home, memory, runs)
     touched = _facets_of(archive, chosen.keys)
     stale = {adapter.path for adapter in archive.stale_adapters()}
     whole = {conversation for conversation, _ in chosen.keys} if chosen.kind == "conversation" else ()
     _tell(progress, "forgetting", 1)
-    gone = archive.forget(chosen.keys, conversations=whole, facets=(chosen.name,) if claim else ())
+    gone = archive.forget(chosen.keys, conversations=whole, facets=named)
     pending = archive.pending()
     done = finish(home, archive, memory, progress=progress) or Cleaned()
     _tell(progress, "looking for its traces", 5)
@@ -117,7 +121,7 @@ def forget(home: Home, archive: Archive, memory: Memory, target: str, *, progres
     proof = _compared(before, after)
     if pending and chosen.keys:
         proof += (_ages(home, pending.since.timestamp()),)
-    lost = (chosen.name,) if claim else _lost(archive, touched)
+    lost = named or tuple(sorted({*_lost(archive, touched), *gone.claims}))
     _tell(progress, "forgotten", 6)
     return Forgotten(
         target, chosen.kind, gone.messages, gone.conversations, done.passages, gone.turns, gone.tombstones,
@@ -195,44 +199,80 @@ def _label(home: Home, path: Path) -> str:
 
 # ---- claims ----------------------------------------------------------------------------------------------------------
 
-def _shown(messages: Iterable[tuple[str, Message]]) -> Iterator[list[str]]:
-    """Facets that own messages show by their words, message by message: what profile.build counts as evidence."""
-    for _, message in messages:
+Talks = dict[str, dict[object, str]]  # by facet: sentence (or point) -> the conversation it stands in
+
+
+def _shown(messages: Iterable[tuple[str, Message]], talks: Talks) -> Iterator[str]:
+    """Add what own messages show by their words, facet by facet: what profile.build counts as evidence."""
+    for conversation, message in messages:
         words = message.text
-        yield [facet for start, end in texts.own_sentences(words) if SHORTEST <= end - start <= LONGEST
-               for facet in shown(words[start:end])]
+        for start, end in texts.own_sentences(words):
+            if SHORTEST <= end - start <= LONGEST:
+                for facet in shown(words[start:end]):
+                    talks[facet].setdefault(plain(words[start:end]), conversation)
+                    yield facet
 
 
-def _facets_of(archive: Archive, keys: Collection[Key]) -> set[str]:
+def _pointed(points: Iterable[Point], talks: Talks) -> None:
+    for point in points:
+        if point.probability >= ACCEPT:
+            talks[point.facet][point.conversation, point.message, point.start] = point.conversation
+
+
+def _facets_of(archive: Archive, keys: Collection[Key]) -> Talks:
     """Facets that the messages are evidence for, by their words or because a core pointed at them."""
-    wanted = set(keys)
-    found = {point.facet for point in archive.points() if point.probability >= ACCEPT
-             and (point.conversation, point.message) in wanted}
-    for some in _shown(archive.messages(own=True, keys=keys)):
-        found.update(some)
-        if len(found) == len(facets()):
-            break
-    return found - archive.forgotten_claims(found)
+    wanted, talks = set(keys), defaultdict[str, dict[object, str]](dict)
+    for _ in _shown(archive.messages(own=True, keys=keys), talks):
+        pass
+    _pointed((point for point in archive.points() if (point.conversation, point.message) in wanted), talks)
+    forgotten = archive.forgotten_claims(talks)
+    return {facet: found for facet, found in talks.items() if facet not in forgotten}
 
 
-def _lost(archive: Archive, touched: set[str]) -> tuple[str, ...]:
-    """Those of the facets that nothing that remains is evidence for. A lost one costs a look at every message."""
-    left = touched - {point.facet for point in archive.points() if point.probability >= ACCEPT}
-    for some in _shown(archive.messages(own=True)) if left else ():
-        left.difference_update(some)
-        if not left:
-            break
-    return tuple(sorted(left))
+def _lost(archive: Archive, touched: Talks) -> set[str]:
+    """Those of the facets that what remains no longer shows in two conversations, as a claim must; with what is gone it
+    did. A lost one costs a look at every message."""
+    talks = defaultdict[str, dict[object, str]](dict)
+
+    def stands(facet: str, more: dict[object, str] | None = None) -> bool:
+        return len({*({**talks[facet], **(more or {})}).values()}) > 1
+
+    _pointed(archive.points(), talks)
+    left = {facet for facet in touched if not stands(facet)}
+    for facet in _shown(archive.messages(own=True), talks) if left else ():
+        if facet in left and stands(facet):
+            left.discard(facet)
+            if not left:
+                break
+    return {facet for facet in left if stands(facet, touched[facet])}
+
+
+def _named_so(archive: Archive, claim: str) -> tuple[str, ...]:
+    """A claim, and for one in a core's words all that a profile merges with it: they would stand in for it."""
+    every = archive.free() if claim.startswith("free.") else []
+    keys = {span[:2] for one in every for span in one.spans}
+    own = {(conversation, message.id): message for conversation, message in archive.messages(own=True, keys=keys)}
+
+    def claims(*some: FreeClaim) -> int:
+        # A fact takes one sentence only, so each that has one is a claim, and two that are one say the same.
+        return len(free_claims([replace(one, kind="fact", probability=1.0) for one in some], own, some[0].language))
+
+    alone = [one for one in every if claims(one)]
+    same = {free_id(other.kind, other.text) for one in alone if free_id(one.kind, one.text) == claim for other in alone
+            if other.kind == one.kind and claims(one, other) == 1}
+    return (claim, *sorted(same - {claim}))
 
 
 # ---- the proof -------------------------------------------------------------------------------------------------------
 
-def _runs(archive: Archive, keys: Collection[Key], claim: str | None) -> Sieve:
+def _runs(archive: Archive, keys: Collection[Key], claims: Collection[str]) -> Sieve:
     """Runs of the text that stand in nothing that remains, nor in what ships with the twin. A claim is told by words of
-    the catalogue: where a turn says them they are no trace of it."""
-    said = list(facets()[claim].text.values()) if claim else list(archive.texts(keys))
+    the catalogue or of messages: where a turn says them they are no trace of it."""
+    catalogue = [text for claim in claims if claim in facets() for text in facets()[claim].text.values()]
+    said = [*catalogue, *archive.claim_texts(claims), *archive.texts(keys)]
     seeds = [path.read_text("utf-8") for path in package_files("twin").joinpath("seed").iterdir() if path.is_file()]
-    others = (part for turn in (archive.turns() if claim else ()) for part in (
+    others = archive.claim_texts(claims, rest=True) if claims else []
+    others += (part for turn in (archive.turns() if claims else ()) for part in (
         turn.question, turn.answer, turn.thinking, *(memory.text for memory in turn.memories)))
     runs = sample(said)
     return runs.without(runs.within(chain(seeds, others, archive.texts(keys, rest=True))))

@@ -1,32 +1,43 @@
-"""Messages -> Profile: the depth of the person's questions, and claims by facets, each with verbatim quotes.
+"""Messages -> Profile: the depth of the person's questions, and claims by facets and topics, with verbatim quotes.
 
 By rules alone it needs no model; sentences a core pointed at (`Point`) raise or add claims. Knows nothing of stores,
-files or models. Pasted, quoted and reported speech is no evidence, and few messages are said to prove little.
+files or models. Pasted, quoted and reported speech is no evidence; nothing is claimed from one conversation; what
+speaks against a claim, and what shows no more often than with other people, lowers its confidence.
 """
 from __future__ import annotations
 
 import re
+import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
 
 from twin import text as texts
+from twin.claims import free_claims, settle
+from twin.comparison import compare, ordinary, people
 from twin.cues import plain
 from twin.depth import is_question, locate
 from twin.errors import UsageError
 from twin.facets import Facet as Facet
 from twin.facets import facets as facets
-from twin.facets import shown
+from twin.facets import read
 from twin.person import Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
-from twin.types import Message
+from twin.question import asks
+from twin.stated import stated
+from twin.topics import Subject, subjects
+from twin.types import Message, digest
 
 Key = tuple[str, str]  # conversation id, message id
 
 FEW, SKETCH = 20, 100     # own messages: fewer than FEW is no ground for a portrait, fewer than SKETCH a sketch
-MAX_QUOTES = 5
+MAX_QUOTES, MAX_COUNTER = 5, 3
 SHORTEST, LONGEST = 12, 300  # characters of a sentence that can be a quote: "Why?" shows nothing, a page is no quote
 ACCEPT = 0.5              # a point below this the core itself does not believe
-RULE_CAP, CORE_CAP, COMMON_CAP, ALONE_CAP = 0.8, 0.95, 0.6, 0.25
+RULE_CAP, CORE_CAP, COMMON_CAP, ORDINARY_CAP = 0.8, 0.95, 0.6, 0.3
+DOMAINS, DOMAIN_TALKS = 6, 3  # claims about topics at most; conversations each must come back in
 
 
 @dataclass(frozen=True)
@@ -51,9 +62,10 @@ def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = 
           decisions: Iterable[Decision] = (), language: str | None = None, read_by_core: int = 0) -> Profile:
     """Profile of the person from (conversation id, message) pairs and the sentences a core pointed at.
 
-    `language` ('ru' or 'en') is that of most own messages when not given; `read_by_core` counts own messages a core
-    has read. Points that no longer fit a sentence are left out and counted in the notes. Raises UsageError for another
-    language or a probability outside 0..1.
+    `free` are claims in a core's own words, `decisions` what the person said about claims. `language` ('ru' or 'en') is
+    that of most own messages when not given; `read_by_core` counts own messages a core has read. What showed in one
+    conversation only is left out and counted in the notes, and so are points that no longer fit a sentence. Raises
+    UsageError for another language or a probability outside 0..1.
     """
     if language not in (None, "ru", "en"):
         raise UsageError(f"There is no profile in {language!r}.", "Use 'ru' or 'en'.")
@@ -61,15 +73,19 @@ def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = 
     own = {key: message for key, message in everything.items() if message.own}
     spoken = Counter(texts.language(message.text) for message in own.values())
     language = language or ("ru" if spoken["ru"] > spoken["en"] else "en")
-    by_rule = _by_rule(own)
+    rules = by_rule(own)
     by_core, lost = _by_core(own, points)
-    claims = [_claim(facet, by_rule[key], by_core[key], len(own), language)
-              for key, facet in facets().items() if by_rule[key] or by_core[key]]
-    del free, decisions
-    claims.sort(key=lambda claim: (-claim.confidence, claim.facet))
-    profile = Profile(tuple(claims), tuple(_questions(own)), len(everything), len(own),
-                      len({conversation for conversation, _ in everything}), read_by_core, language)
-    return replace(profile, notes=tuple(_notes(profile, spoken, own, lost)))
+    claims = [_claim(facet, rules, by_core[key], len(own), language)
+              for key, facet in facets().items() if rules.found[key] or by_core[key]]
+    alone = sum(claim.talks < 2 for claim in claims)
+    about = subjects((conversation, message) for (conversation, _), message in own.items())
+    claims = [*(claim for claim in claims if claim.talks > 1), *_domains(about, len(own), language),
+              *stated([(conversation, message) for (conversation, _), message in own.items()], language),
+              *free_claims(free, own, language)]
+    profile = Profile(settle(claims, decisions), tuple(questions(own)), len(everything), len(own),
+                      len({conversation for conversation, _ in everything}), read_by_core, language,
+                      topics=tuple(one.topic for one in about))
+    return replace(profile, notes=tuple(_notes(profile, spoken, own, alone, lost)))
 
 
 Own = Mapping[Key, Message]
@@ -77,16 +93,40 @@ Sentences = dict[str, tuple[Evidence, float]]  # the sentence in plain form -> w
 Found = dict[str, Sentences]  # by facet
 
 
-def _by_rule(own: Own) -> Found:
-    """Sentences by the facet they show. One sentence counts once, however often it was sent or copied."""
-    found: Found = defaultdict(dict)
+@dataclass
+class Rules:
+    """What word rules see in messages: sentences by the facet they show or speak against, and which were looked at.
+
+    One sentence counts once, however often it was sent or copied. `asking` are those that ask.
+    """
+
+    found: Found = field(default_factory=lambda: defaultdict(dict))
+    against: Found = field(default_factory=lambda: defaultdict(dict))
+    sentences: set[str] = field(default_factory=set)
+    asking: set[str] = field(default_factory=set)
+
+    def rate(self, facet: Facet) -> tuple[int, int]:
+        """(how many units show the facet, how many there are): sentences, or questions for a facet of asking."""
+        if facet.unit == "question":
+            return len(self.found[facet.id].keys() & self.asking), len(self.asking)
+        return len(self.found[facet.id]), len(self.sentences)
+
+
+def by_rule(own: Own) -> Rules:
+    """Read own messages by the cues of the catalogue."""
+    rules = Rules()
     for (conversation, _), message in own.items():
-        words = message.text
-        for start, end in texts.own_sentences(words):
-            if SHORTEST <= end - start <= LONGEST:
-                for key in shown(words[start:end]):
-                    found[key].setdefault(plain(words[start:end]), (_evidence(conversation, message, start, end), 1.0))
-    return found
+        for start, end in texts.own_sentences(message.text):
+            said = message.text[start:end]
+            if not SHORTEST <= end - start <= LONGEST or (key := plain(said)) in rules.sentences:
+                continue
+            rules.sentences.add(key)
+            if asks(said):
+                rules.asking.add(key)
+            for facets_met, side in zip(read(said), (rules.found, rules.against), strict=True):
+                for facet in facets_met:
+                    side[facet][key] = _evidence(conversation, message, start, end), 1.0
+    return rules
 
 
 def _by_core(own: Own, points: Iterable[Point]) -> tuple[Found, int]:
@@ -109,6 +149,8 @@ def _by_core(own: Own, points: Iterable[Point]) -> tuple[Found, int]:
     return found, lost
 
 
+# ---- how sure ------------------------------------------------------------------------------------------------------
+
 def _strength(found: Iterable[tuple[Evidence, float]], own: int) -> float:
     """1 - 2^(-e/3) of the evidence e, less where it is a rare thing.
 
@@ -129,17 +171,45 @@ def _strength(found: Iterable[tuple[Evidence, float]], own: int) -> float:
     return (1 - 2 ** (-amount / 3)) * (0.7 + 0.3 * min(1.0, share / 0.05))
 
 
-def _claim(facet: Facet, rule: Sentences, core: Sentences, own: int, language: str) -> Claim:
-    """Rules alone reach RULE_CAP, a core alone counts 0.8 of that, both together up to CORE_CAP; a facet that fits most
-    people stays under COMMON_CAP, and one seen in a single conversation under ALONE_CAP."""
+def _claim(facet: Facet, rules: Rules, core: Sentences, own: int, language: str) -> Claim:
+    """Rules alone reach RULE_CAP, a core alone counts 0.8 of that, both together up to CORE_CAP. Then the share of what
+    speaks for it among all that speaks for or against it counts. A facet that fits most people stays under COMMON_CAP,
+    one that rules see no more often than with half of the reference people under ORDINARY_CAP."""
+    rule, against = rules.found[facet.id], rules.against[facet.id]
     by_rule, by_core = min(RULE_CAP, _strength(rule.values(), own)), _strength(core.values(), own)
     confidence = 1 - (1 - by_rule) * (1 - 0.6 * by_core) if rule else 0.8 * by_core
-    confidence = min(confidence, CORE_CAP if core else RULE_CAP, COMMON_CAP if facet.common else 1.0)
-    everything = [evidence for evidence, _ in [*core.values(), *rule.values()]]
-    if len({evidence.conversation for evidence in everything}) < 2:
-        confidence = min(confidence, ALONE_CAP)
+    confidence = min(confidence, CORE_CAP if core else RULE_CAP)
+    everything = {**rule, **core}
+    counter = {sentence: found for sentence, found in against.items() if sentence not in everything}
+    confidence *= len(everything) / (len(everything) + len(counter))
+    beside = compare(facet.id, *rules.rate(facet), language) if rule and facet.compared else None
+    confidence = min(confidence, COMMON_CAP if facet.common else 1.0, ORDINARY_CAP if ordinary(beside) else 1.0)
     origin = "rule+core" if rule and core else "core" if core else "rule"
-    return Claim(facet.id, facet.text[language], "inferred", round(confidence, 3), _quotes(core, rule), origin)
+    return Claim(facet.id, facet.text[language], "inferred", round(confidence, 3), _quotes(core, rule), origin,
+                 facet.kind, _quotes({}, counter)[:MAX_COUNTER], comparison=beside,
+                 **_shown([evidence for evidence, _ in everything.values()]))
+
+
+def _domains(about: Iterable[Subject], own: int, language: str) -> list[Claim]:
+    """Topics that come back in DOMAIN_TALKS conversations or more, as claims; their ids say no word."""
+    claims = []
+    for one in about:
+        sentences: Sentences = {plain(evidence.quote): (evidence, 1.0) for evidence in one.evidence}
+        counts = _shown([evidence for evidence, _ in sentences.values()])
+        if counts["talks"] >= DOMAIN_TALKS:
+            confidence = min(RULE_CAP, _strength(sentences.values(), own))
+            claims.append(Claim(f"domain.{digest(one.key)[:12]}", _says(language)["domain"].format(name=one.topic.name),
+                                "inferred", round(confidence, 3), _quotes({}, sentences), kind="domain", **counts))
+    return claims[:DOMAINS]
+
+
+def _shown(evidence: Iterable[Evidence]) -> dict[str, Any]:
+    """In how many messages and conversations all of this stands, and when: fields of a Claim."""
+    where = {(one.conversation, one.message): one.time for one in evidence}
+    times = sorted((time for time in where.values() if time), key=lambda time: time.timestamp())
+    return {"messages": len(where), "talks": len({conversation for conversation, _ in where}),
+            "first": times[0] if times else None, "last": times[-1] if times else None,
+            "months": dict(sorted(Counter(f"{time:%Y-%m}" for time in times).items()))}
 
 
 def _quotes(core: Sentences, rule: Sentences) -> tuple[Evidence, ...]:
@@ -155,7 +225,7 @@ def _quotes(core: Sentences, rule: Sentences) -> tuple[Evidence, ...]:
     return tuple(evidence for _, _, evidence in sorted(ranked, key=lambda one: one[:2])[:MAX_QUOTES])
 
 
-def _questions(own: Own) -> Iterable[DepthOf]:
+def questions(own: Own) -> Iterable[DepthOf]:
     """One DepthOf for each own message that asks: its deepest question; further ones count in signal Q.
 
     Standing instructions ask nothing of themselves; the same words sent again in one conversation count once.
@@ -170,51 +240,19 @@ def _questions(own: Own) -> Iterable[DepthOf]:
         yield DepthOf(_evidence(conversation, message, start, end), depth)
 
 
-def alone(claim: Claim) -> bool:
-    """True for a claim whose quotes all come from one conversation."""
-    return len({evidence.conversation for evidence in claim.evidence}) < 2
-
-
 # ---- what it proves, in words --------------------------------------------------------------------------------------
 
-_SAYS = {
-    "en": {
-        "none": "There is no message of your own here, so nothing is said about you.",
-        "one": "One message of your own proves next to nothing: read this as a first glance, no portrait.",
-        "few": "{n} own messages are too few for a portrait (fewer than {few}): every claim may be chance.",
-        "sketch": "{n} own messages give a sketch (fewer than {sketch}); more will change it.",
-        "talk": "All of it comes from one conversation: what belongs to you and what to that day cannot be told apart.",
-        "alone": "{n} of {of} claims rest on a single conversation; their confidence is held at {cap:.2f} or below.",
-        "common": "Claims marked 'fits many' would fit most people who write; they say little about you alone.",
-        "unread": "No core has read these messages: the claims come from word rules, which miss what has no cue.",
-        "read": "A core has read {n} of {own} own messages; the others were read by word rules only.",
-        "depth": "Depth is read by rules from how a question is built; unusual wording is mostly rated too low.",
-        "mixed": "{ru} messages are in Russian, {en} in English; each language has rules of its own.",
-        "undated": "{n} of {own} own messages carry no date.",
-        "lost": "{n} sentences a core pointed at no longer stand in your messages as they did; they were left out.",
-        "noclaims": "No facet of the catalogue has a cue in your messages; that is not the same as having none.",
-    },
-    "ru": {
-        "none": "Здесь нет ни одного твоего сообщения, поэтому о тебе ничего не сказано.",
-        "one": "Одно своё сообщение почти ничего не доказывает: это первый взгляд, а не портрет.",
-        "few": "Своих сообщений {n}: для портрета мало (меньше {few}), любое утверждение может быть случайностью.",
-        "sketch": "Своих сообщений {n}: это набросок (меньше {sketch}), новые его изменят.",
-        "talk": "Всё взято из одной беседы: что здесь твоё, а что от того дня, различить нельзя.",
-        "alone": "Утверждений, которые держатся на одной беседе: {n} из {of}; их уверенность не выше {cap:.2f}.",
-        "common": "Утверждения с пометкой «подходит многим» подошли бы большинству; именно о тебе они говорят мало.",
-        "unread": "Модель эти сообщения не читала: утверждения выведены по словам, а слова показывают не всё.",
-        "read": "Модель прочла {n} из {own} своих сообщений; остальные прочитаны только по словам.",
-        "depth": "Глубина определена по правилам, по тому, как построен вопрос; непривычные слова чаще занижают её.",
-        "mixed": "Сообщений по-русски: {ru}, по-английски: {en}; у каждого языка свои правила.",
-        "undated": "Без даты: {n} из {own} своих сообщений.",
-        "lost": "Предложений, на которые указала модель, но которых в сообщениях больше нет: {n}; они не учтены.",
-        "noclaims": "Ни у одной грани из каталога нет признака в сообщениях; это не значит, что граней нет.",
-    },
-}
+@lru_cache(maxsize=1)
+def _texts() -> Mapping[str, Mapping[str, Any]]:
+    return tomllib.loads((files("twin") / "notes.toml").read_text(encoding="utf-8"))
 
 
-def _notes(profile: Profile, spoken: Counter[str], own: Own, lost: int) -> Iterable[str]:
-    says, n = _SAYS[profile.language], profile.own_messages
+def _says(language: str) -> Mapping[str, str]:
+    return _texts()[language]
+
+
+def _notes(profile: Profile, spoken: Counter[str], own: Own, alone: int, lost: int) -> Iterable[str]:
+    says, n = _says(profile.language), profile.own_messages
     if n == 0:
         yield says["none"]
         return
@@ -223,6 +261,8 @@ def _notes(profile: Profile, spoken: Counter[str], own: Own, lost: int) -> Itera
         yield says[size].format(n=n, few=FEW, sketch=SKETCH)
     if n > 1 and len({conversation for conversation, _ in own}) == 1:
         yield says["talk"]
+    if alone:
+        yield says["alone"].format(n=alone)
     yield from _claim_notes(profile, says)
     yield says["read"].format(n=profile.read_by_core, own=n) if profile.read_by_core else says["unread"]
     if profile.questions:
@@ -237,13 +277,19 @@ def _notes(profile: Profile, spoken: Counter[str], own: Own, lost: int) -> Itera
 
 
 def _claim_notes(profile: Profile, says: Mapping[str, str]) -> Iterable[str]:
-    weak = sum(alone(claim) for claim in profile.claims)
-    if not profile.claims:
+    inferred = [facets()[claim.facet] for claim in profile.claims if claim.facet in facets()]
+    if not inferred:
         yield says["noclaims"]
-    if weak:
-        yield says["alone"].format(n=weak, of=len(profile.claims), cap=ALONE_CAP)
-    if any(facets()[claim.facet].common for claim in profile.claims):
+    if any(facet.common for facet in inferred):
         yield says["common"]
+    if any(claim.comparison for claim in profile.claims):
+        kinds = Counter(one.kind for one in people(profile.language))
+        who = ", ".join(_texts()["who"][profile.language][kind].format(n=n) for kind, n in kinds.items())
+        yield says["compared"].format(n=kinds.total(), who=who)
+    for key, count in (("ordinary", sum(ordinary(claim.comparison) for claim in profile.claims)),
+                       ("counter", sum(bool(claim.counter) for claim in profile.claims))):
+        if count:
+            yield says[key].format(n=count, cap=ORDINARY_CAP)
 
 
 # ---- what a core should read ---------------------------------------------------------------------------------------

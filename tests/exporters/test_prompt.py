@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -55,6 +56,23 @@ def test_russian_is_a_language_of_its_own_not_a_translation_mixed_with_english()
     assert "- **Просит числа.** (выведено, 0.50)\n  > «Сколько?»" in made.text
     assert "Обычный уровень: 4" in made.text
     assert re.findall(r"[A-Za-z]+", made.text) == []
+
+
+@pytest.mark.parametrize(("language", "line"), [
+    ("en", "- **You say: “I like dice as a judge.”** (said, 0.60, disputed)\n- **Next.** (said, 0.50)\n  > “I measure"),
+    ("ru", "- **You say: “I like dice as a judge.”** (сказано, 0.60, спорно)\n- **Next.** (сказано, 0.50)\n  > «I me")])
+def test_a_claim_that_is_its_own_quote_shows_it_once_and_a_contrary_one_is_marked(language: str, line: str) -> None:
+    said = Claim("preference.1", "You say: “I like dice as a judge.”", "said", 0.6,
+                 (evidence("I like dice as a judge."),), kind="preference", conflicts=("preference.2",))
+
+    assert line in prompt(profile(said, claim("Next.", 0.5)), language=language).text
+
+
+def test_a_pinned_claim_is_cut_last() -> None:
+    pinned = replace(claim("Pinned.", 0.2), decided="pin")
+    whole = profile(claim("Strong.", 0.9), pinned)
+
+    assert prompt(whole, budget=prompt(whole).characters - 1).cut == ("Strong. (0.90)",)
 
 
 @pytest.mark.parametrize(("known", "asked", "heading"), [

@@ -1,19 +1,22 @@
-"""Archive: what must not be lost, in one SQLite file (WAL, synchronous=FULL): conversations, turns, what a core read.
+"""Archive: what must not be lost, in one SQLite file (WAL, synchronous=FULL): conversations, turns, what a core read,
+what is kept of the profile.
 
 Knows nothing of file formats, models or faces. A connection lives as long as one call: threads share nothing, and an
 idle home holds one plain file that can be copied as it is.
 """
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from twin.archive import database, deletion, redaction, rows, selection
+from twin.archive import database, deletion, rows, selection, typed
+from twin.archive.claims import Claims, Failure
 from twin.archive.deletion import Deleted
 from twin.archive.derived import Derived, DerivedKind, Registry
 from twin.archive.intake import Found, Intake, Key
@@ -21,25 +24,21 @@ from twin.archive.ready import utf8
 from twin.archive.selection import Selection
 from twin.archive.sources import Source, files, sources
 from twin.archive.tombstones import Tombstones
-from twin.archive.traces import runs_of
+from twin.archive.typed import conversation_of as typed_in
 from twin.errors import UsageError
-from twin.home import Home
 from twin.profile import Point
 from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
-__all__ = ["Archive", "Deleted", "Derived", "DerivedKind", "Key", "Selection", "Source"]
+__all__ = ["Archive", "Deleted", "Derived", "DerivedKind", "Failure", "Key", "Selection", "Source", "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 
 
-class Archive:
+class Archive(Claims):
     """The archive of one home. Reading an empty home says empty and leaves nothing on the disk.
 
     Every method may raise HomeError (damaged or unreadable), HomeTooNew, HomeBusy and, when writing, HomeFull.
     """
-
-    def __init__(self, home: Home) -> None:
-        self.home = home
 
     def __repr__(self) -> str:
         return f"Archive({str(self.home.archive)!r})"
@@ -99,10 +98,12 @@ class Archive:
                                  "WHERE m.rowid = ?", (place,)).fetchone()
                 yield row[0], rows.message(row[1:])
 
-    def unindexed(self) -> tuple[int, int]:
-        """How many changes the memory has not seen yet, and a mark up to which to take them."""
+    def unindexed(self, *, without: Collection[str] = ()) -> tuple[int, int]:
+        """How many changes (but those of some conversations) the memory has not seen yet, and a mark up to which to
+        take them."""
         with self._reading() as db:
-            count, mark = db.execute("SELECT count(*), coalesce(max(number), 0) FROM unindexed").fetchone()
+            count, mark = db.execute("SELECT count(*), coalesce(max(number), 0) FROM unindexed WHERE conversation "
+                                     "NOT IN (SELECT value FROM json_each(?))", (json.dumps([*without]),)).fetchone()
             return int(count), int(mark)
 
     def waiting(self, mark: int) -> Iterator[tuple[str, Message]]:
@@ -161,14 +162,14 @@ class Archive:
 
     # ---- turns -------------------------------------------------------------------------------------------------
 
-    def save_turn(self, turn: Turn, *, wait_s: float = 2.0) -> None:
-        """Store a turn whole, after at most `wait_s` for another writer; one with the same id is replaced."""
+    def save_turn(self, turn: Turn, *, own: bool = True, wait_s: float = 2.0) -> None:
+        """Store a turn whole, after at most `wait_s` for another writer; one with the same id is replaced.
+
+        What the person types to the twin is their own word: in the same transaction the question becomes an own message
+        (id and time of the turn) of the conversation `typed_in(turn.conversation)`, kind of source 'twin'. Not with
+        own=False, when they switched that off. A turn that was forgotten meanwhile stays out."""
         with self._writing("turn", wait_s) as db:
-            values = _still_known(db, rows.columns(turn))
-            again = ", ".join(f"{name} = excluded.{name}" for name in rows.TURN[1:])
-            db.execute(f"INSERT INTO turns ({', '.join(values)}) VALUES ({', '.join('?' * len(values))}) "  # noqa: S608
-                       f"ON CONFLICT (id) DO UPDATE SET {again}",
-                       [value and utf8(value) for value in values.values()])
+            typed.save(db, turn, own=own)
 
     def turns(self, conversation: str | None = None, limit: int | None = None) -> list[Turn]:
         """Stored turns, oldest first; with `limit` the newest so many of them."""
@@ -315,62 +316,9 @@ class Archive:
         with self._writing("registry") as db:
             return Registry(db, self.home.root).allow(str(adapter))
 
-    # ---- the file ----------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection]:
-        path = self.home.archive
-        with database.named(path):
-            if database.is_empty(path):
-                with closing(database.in_memory()) as db:
-                    yield db
-                return
-            with closing(database.connect(path)) as db:
-                if database.version_of(db, path) < len(database.MIGRATIONS):
-                    with self.home.writing("migration of the archive"):
-                        database.migrate(db, path)
-                db.execute("PRAGMA query_only = ON")
-                yield db
-
-    @contextmanager
-    def _writing(self, what: str, wait_s: float = 2.0) -> Iterator[sqlite3.Connection]:
-        """A transaction under the home's lock: committed at the end, rolled back by anything that is raised."""
-        path = self.home.archive
-        with self.home.writing(what, wait_s=wait_s), database.named(path):
-            database.create(path)
-            with closing(database.connect(path)) as db:
-                database.migrate(db, path)
-                db.execute("BEGIN IMMEDIATE")
-                try:
-                    yield db
-                    if db.in_transaction:
-                        db.execute("COMMIT")
-                finally:
-                    if db.in_transaction:
-                        db.rollback()
-
-    @contextmanager
-    def _copy(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as source, closing(database.in_memory(source)) as copy:
-            copy.execute("BEGIN IMMEDIATE")
-            yield copy
-
 
 def _conversation(db: sqlite3.Connection, row: Sequence[Any]) -> Conversation:
     name, title, source = row
     found = db.execute(f"SELECT {rows.MESSAGE}, m.source FROM messages m WHERE m.conversation = ? "  # noqa: S608 - constants
                        "ORDER BY m.position", (name,))
     return Conversation(name, tuple(map(rows.message, found)), title, source)
-
-
-def _still_known(db: sqlite3.Connection, columns: dict[str, str | None]) -> dict[str, str | None]:
-    """A turn as it is stored. What it recalled may have been forgotten while the answer was written."""
-    tombstones = Tombstones(db) if columns["memories"] != "[]" else None
-    if not tombstones:
-        return columns
-    shown = redaction.decoded({name: columns[name] for name in redaction.COLUMNS})
-    clean, texts = redaction.without_memories(
-        shown, lambda conversation, message: not tombstones.left(conversation, (), [message]))
-    if texts:
-        columns |= redaction.encoded(redaction.without_runs(clean, runs_of(texts)))
-    return columns

@@ -81,6 +81,37 @@ CREATE TABLE unindexed (number INTEGER PRIMARY KEY AUTOINCREMENT, conversation T
 INSERT INTO unindexed (conversation, message) SELECT conversation, id FROM messages
   WHERE EXISTS (SELECT 1 FROM settings WHERE key = 'memory.indexed' AND value = 'no');
 DELETE FROM settings WHERE key = 'memory.indexed';
+""", """
+CREATE TABLE snapshots (
+  number INTEGER PRIMARY KEY, version TEXT NOT NULL UNIQUE, made TEXT NOT NULL, language TEXT NOT NULL,
+  own_messages INTEGER NOT NULL, read_by_core INTEGER NOT NULL, levels TEXT NOT NULL);
+CREATE TABLE kept (
+  snapshot INTEGER NOT NULL REFERENCES snapshots (number), claim TEXT NOT NULL, place INTEGER NOT NULL,
+  kind TEXT NOT NULL, text TEXT NOT NULL, authority TEXT NOT NULL, confidence REAL NOT NULL, origin TEXT NOT NULL,
+  months TEXT NOT NULL, PRIMARY KEY (snapshot, claim)) WITHOUT ROWID;
+CREATE TABLE marks (
+  snapshot INTEGER NOT NULL, claim TEXT NOT NULL, place INTEGER NOT NULL, conversation TEXT NOT NULL,
+  message TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, hash BLOB NOT NULL, time TEXT,
+  PRIMARY KEY (snapshot, claim, place),
+  FOREIGN KEY (snapshot, claim) REFERENCES kept (snapshot, claim) ON DELETE CASCADE) WITHOUT ROWID;
+CREATE TABLE decisions (
+  number INTEGER PRIMARY KEY, claim TEXT NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL, time TEXT NOT NULL);
+CREATE TABLE free_claims (
+  number INTEGER PRIMARY KEY, model TEXT NOT NULL, claim TEXT NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+  language TEXT NOT NULL, probability REAL NOT NULL);
+CREATE TABLE free_spans (
+  free INTEGER NOT NULL REFERENCES free_claims (number) ON DELETE CASCADE, place INTEGER NOT NULL,
+  conversation TEXT NOT NULL, message TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL,
+  PRIMARY KEY (free, place),
+  FOREIGN KEY (conversation, message) REFERENCES messages (conversation, id)) WITHOUT ROWID;
+CREATE INDEX free_spans_of ON free_spans (conversation, message);
+CREATE TABLE free_reads (
+  model TEXT NOT NULL, conversation TEXT NOT NULL, message TEXT NOT NULL, PRIMARY KEY (model, conversation, message),
+  FOREIGN KEY (conversation, message) REFERENCES messages (conversation, id));
+CREATE INDEX free_reads_of ON free_reads (conversation, message);
+CREATE TABLE failures (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, kind TEXT NOT NULL, keys TEXT NOT NULL,
+  raw TEXT NOT NULL, time TEXT NOT NULL);
 """)
 
 

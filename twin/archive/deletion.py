@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twin.archive import redaction
+from twin.archive import redaction, typed, withdrawal
 from twin.archive.derived import Registry
 from twin.archive.tombstones import Tombstones
 from twin.archive.traces import MARK, Sieve, redacted, runs_of
@@ -31,32 +31,39 @@ SELECT raw FROM revisions m WHERE raw IS NOT NULL AND {where}"""
 
 @dataclass(frozen=True)
 class Deleted:
-    """What left the archive: messages, conversations that were emptied, turns that were changed, and how many
-    tombstones are new."""
+    """What left the archive: messages, conversations that were emptied, turns that were changed or went, how many
+    tombstones are new; and claims in the person's words of which nothing is left."""
 
     messages: int
     conversations: int
     turns: int
     tombstones: int
+    claims: tuple[str, ...] = ()
 
 
 def forget(db: sqlite3.Connection, root: Path, keys: Iterable[Key], conversations: Iterable[str],
            facets: Collection[str]) -> Deleted:
-    """Delete within the open transaction; unknown keys are left out, whole conversations get a tombstone too."""
+    """Delete within the open transaction; unknown keys are left out, whole conversations get a tombstone too.
+    `facets`: ids of claims."""
     tombstones = Tombstones(db)
     before = db.execute("SELECT count(*) FROM forgotten").fetchone()[0]
     whole = _gone(db, keys, conversations)
-    turns = _redact(db) if _any(db) else 0
+    turns, claims = 0, set[str]()
+    if _any(db):
+        whole -= typed.among(db, whole)
+        turns = _turns(db)
+        claims = withdrawal.withdraw(db, lambda texts: _shared(db, runs_of(texts))[1])
     Registry(db, root).mark(claims=bool(facets))
     counted = _delete(db, tombstones, whole)
     for facet in facets:
         tombstones.add_claim(facet)
         db.execute("DELETE FROM points WHERE facet = ?", (facet,))
+        withdrawal.forget_claim(db, facet)
     db.execute("DELETE FROM settings WHERE key = ?", (DIGEST,))
     db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (PENDING, datetime.now(UTC).isoformat()))
     new = db.execute("SELECT count(*) FROM forgotten").fetchone()[0] - before
     db.execute("DROP TABLE gone")
-    return Deleted(*counted, turns, new)
+    return Deleted(*counted, turns, new, tuple(sorted(claims)))
 
 
 @dataclass(frozen=True)
@@ -162,11 +169,19 @@ def _drop_empty(db: sqlite3.Connection, files: set[int]) -> None:
 
 # ---- turns ---------------------------------------------------------------------------------------------------------
 
-def _redact(db: sqlite3.Connection) -> int:
+def _turns(db: sqlite3.Connection) -> int:
+    """Delete the turns whose questions go, and take the text of `gone` out of the others; returns how many turns went
+    or were changed."""
+    before = db.execute("SELECT count(*) FROM turns").fetchone()[0]
+    chats = typed.forget(db)
+    return int(before - db.execute("SELECT count(*) FROM turns").fetchone()[0] + _redact(db, chats))
+
+
+def _redact(db: sqlite3.Connection, recalled: set[str]) -> int:
     """Take the text of `gone` out of turns and titles, before it is deleted; returns how many turns were changed.
 
-    In chats that recalled it every run goes; elsewhere the runs that stand in no message that remains: what is said
-    there too is not a trace, and "I would like to" in a question is nobody's secret.
+    In chats that recalled it (`recalled`: or where it was typed) every run goes; elsewhere the runs that stand in no
+    message that remains: what is said there too is not a trace, and "I would like to" in a question is nobody's secret.
     """
     def gone(conversation: str, message: str) -> bool:
         return db.execute("SELECT 1 FROM gone WHERE conversation = ? AND id = ?",
@@ -174,7 +189,6 @@ def _redact(db: sqlite3.Connection) -> int:
 
     names = ", ".join(redaction.COLUMNS)
     changed: dict[int, redaction.Columns] = {}
-    recalled: set[str] = set()
     for number, chat, memories in db.execute("SELECT number, conversation, memories FROM turns"):
         shown = redaction.decoded({"memories": memories})["memories"]
         if any(gone(one["conversation"], message) for one in shown for message in one["message_ids"]):

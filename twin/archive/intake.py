@@ -86,7 +86,7 @@ class _Tally:
 class Intake:
     """One run of `add`: where it writes, what it has met, what became of it. `root`: what the person named."""
 
-    def __init__(self, db: sqlite3.Connection, root: str = "") -> None:
+    def __init__(self, db: sqlite3.Connection, root: str = "", tombstones: Tombstones | None = None) -> None:
         self.db = db
         self.root = utf8(root)
         self.changed: dict[Key, None] = {}
@@ -94,7 +94,7 @@ class Intake:
         self._tallies: dict[tuple[str, str], _Tally] = {}  # by file and kind
         self._files: dict[tuple[str, str], int] = {}
         self._noted: set[str] = set()  # sources of which something is stored
-        self._tombstones = Tombstones(db)
+        self._tombstones = Tombstones(db) if tombstones is None else tombstones
         self._order = Order(db)
 
     @property
@@ -267,8 +267,10 @@ class Intake:
         self.db.execute(
             "UPDATE messages SET role = ?, text = ?, author = ?, time = ?, own = ?, flags = ?, raw = ?, source = ?, "
             "content_hash = ?, lang = ? WHERE conversation = ? AND id = ?", (*values, *key))
-        for table in ("points", "core_reads"):  # offsets into the old text would quote something else
+        for table in ("points", "core_reads", "free_reads"):  # offsets into the old text would quote something else
             self.db.execute(f"DELETE FROM {table} WHERE conversation = ? AND message = ?", key)  # noqa: S608 - constants
+        self.db.execute("DELETE FROM free_claims WHERE number IN (SELECT free FROM free_spans WHERE conversation = ? "
+                        "AND message = ?)", key)
         return "updated"
 
     def _is_known_copy(self, key: Key, hash_: str) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
 
+from twin.archive import withdrawal
 from twin.errors import UsageError
 from twin.facets import facets
 
@@ -78,7 +79,7 @@ def _found(db: sqlite3.Connection, name: str, meanings: tuple[str, ...]) -> list
                           for conversation, message in keys or _by_path(db, name)]
             elif keys:
                 found.append((meaning, name, keys))
-    if "claim" in meanings and name in facets():
+    if "claim" in meanings and (name in facets() or name in withdrawal.known(db)):
         found.append(("claim", name, ()))
     return found
 
@@ -112,7 +113,8 @@ def _near(db: sqlite3.Connection, target: str) -> str:
     names = [str(row[0]) for row in db.execute(
         "SELECT root FROM files UNION SELECT file FROM files WHERE root != '' UNION SELECT source FROM messages "
         "WHERE source IS NOT NULL UNION ALL SELECT * FROM (SELECT id FROM conversations LIMIT 5000)") if row[0]]
-    if found := get_close_matches(target.partition(":")[2] or target, [*names, *facets()], _CLOSE):
+    names += [*facets(), *withdrawal.known(db)]
+    if found := get_close_matches(target.partition(":")[2] or target, names, _CLOSE):
         return f"Near it: {', '.join(found)}."
     return ("Name a source of `twin sources`, a conversation or message by its id, or a claim as claim:FACET "
             f"({', '.join(list(facets())[:3])}, ...).")

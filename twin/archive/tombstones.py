@@ -17,25 +17,27 @@ _KEY = "forgotten.key"  # setting: 32 random bytes in hex
 
 
 class Tombstones:
-    """The tombstones of one archive, read once: 100,000 take 20 MB. Empty ones cost an import nothing.
+    """The tombstones of one archive, read once: 100,000 take 20 MB. Empty ones cost an import nothing. With `few` to
+    ask about they are looked up one by one.
 
     Kinds: 'message' (of a conversation), 'id' (a message id that is unique by itself; `of` its conversation),
     'conversation' (whole), 'alias' (another name; `of` the conversation), 'claim' (a facet).
     """
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, *, few: bool = False) -> None:
         self.db = db
+        self._few = few
         row = db.execute("SELECT value FROM settings WHERE key = ?", (_KEY,)).fetchone()
         self._key = bytes.fromhex(row[0]) if row else b""
-        self._held: dict[bytes, tuple[str, bytes | None]] = {
+        self._held: dict[bytes, tuple[str, bytes | None]] = {} if few else {
             hash_: (kind, of) for hash_, kind, of in db.execute("SELECT hash, kind, of FROM forgotten")}
 
     def __bool__(self) -> bool:
-        return bool(self._held)
+        return bool(self._held) or (self._few and self.db.execute("SELECT 1 FROM forgotten").fetchone() is not None)
 
     def counts(self) -> dict[str, int]:
         """How many messages, whole conversations and claims are forgotten."""
-        kinds = Counter(kind for kind, _ in self._held.values())
+        kinds = Counter(row[0] for row in self.db.execute("SELECT kind FROM forgotten"))
         return {name: kinds[name.removesuffix("s")] for name in ("messages", "conversations", "claims")}
 
     # ---- asking ------------------------------------------------------------------------------------------------
@@ -43,7 +45,7 @@ class Tombstones:
     def whole(self, conversation: str, messages: Iterable[str]) -> bool:
         """Whether all of a conversation is forgotten, under this name or another one. Known by a message id that is
         unique, it is known by its name from now on."""
-        if not self._held:
+        if not self:
             return False
         name = self._conversation(conversation)
         for of in {name, *self._known_by(messages)}:
@@ -55,16 +57,16 @@ class Tombstones:
 
     def left(self, conversation: str, names: Iterable[str], messages: Sequence[str]) -> set[str]:
         """The ids of a conversation's messages that are not forgotten; `names` are other names it has."""
-        if not self._held:
+        if not self:
             return set(messages)
         of = {self._conversation(name) for name in (conversation, *names)} | self._known_by(messages)
         return {message for message in messages
                 if self._kind(self._id(message)) != "id"
-                and not any(self._hash(one, message) in self._held for one in of)}
+                and not any(self._kind(self._hash(one, message)) for one in of)}
 
     def claims(self, facets: Iterable[str]) -> frozenset[str]:
-        """Those of these facets that are forgotten."""
-        return frozenset(facet for facet in facets if self._held and self._hash(b"claim", facet) in self._held)
+        """Those of these claims that are forgotten."""
+        return frozenset(facet for facet in facets if self._kind(self._hash(b"claim", facet))) if self else frozenset()
 
     # ---- writing -----------------------------------------------------------------------------------------------
 
@@ -85,12 +87,12 @@ class Tombstones:
         self._put(rows)
 
     def add_claim(self, facet: str) -> None:
-        """Forget a claim."""
+        """Forget a claim, by its id."""
         self._put([(self._hash(b"claim", facet), "claim", None)])
 
     def _put(self, rows: list[tuple[bytes, str, bytes | None]]) -> None:
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        new = [(*row, made) for row in dict.fromkeys(rows) if row[0] not in self._held]
+        new = [(*row, made) for row in dict.fromkeys(rows) if not self._kind(row[0])]
         self.db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?, ?)", new)
         self._held.update((hash_, (kind, of)) for hash_, kind, of, _ in new)
 
@@ -98,19 +100,25 @@ class Tombstones:
 
     def _conversation(self, name: str) -> bytes:
         hash_ = self._hash(b"conversation", name)
-        kind, of = self._held.get(hash_, ("", None))
+        kind, of = self._get(hash_)
         return of if kind == "alias" and of else hash_
 
     def _known_by(self, messages: Iterable[str]) -> set[bytes]:
         """Forgotten conversations whose messages these are, by ids that cannot be a coincidence."""
-        found = (self._held.get(self._id(message), ("", None))[1] for message in messages if len(message) >= UNIQUE_ID)
+        found = (self._get(self._id(message))[1] for message in messages if len(message) >= UNIQUE_ID)
         return {of for of in found if of}
 
     def _id(self, message: str) -> bytes:
         return self._hash(b"id", message)
 
     def _kind(self, hash_: bytes) -> str:
-        return self._held.get(hash_, ("", None))[0]
+        return self._get(hash_)[0]
+
+    def _get(self, hash_: bytes) -> tuple[str, bytes | None]:
+        found = self._held.get(hash_)
+        if found is None and self._few:
+            found = self.db.execute("SELECT kind, of FROM forgotten WHERE hash = ?", (hash_,)).fetchone()
+        return found or ("", None)
 
     def _hash(self, of: bytes, name: str) -> bytes:
         if not self._key:

@@ -29,14 +29,14 @@ def prompt(profile: Profile, *, language: str | None = None, budget: int = 8000,
     """A system prompt that makes another assistant work as this person's twin.
 
     `language` is en or ru (default: the profile's own). `budget` counts UTF-16 code units; the claims of lowest
-    confidence are cut first (of equal ones the later) and named in `cut`. Raises UsageError, with the minimum, when
-    the frame without claims does not fit. Equal input gives equal text.
+    confidence are cut first (of equal ones the later, pinned ones last) and named in `cut`. Raises UsageError, with
+    the minimum, when the frame without claims does not fit. Equal input gives equal text.
     """
     if language is None:
         language = profile.language if profile.language in LANGUAGES else "en"
     if language not in LANGUAGES:
         raise UsageError(f"There is no prompt in the language {language!r}.", f"Choose {' or '.join(LANGUAGES)}.")
-    ranked = sorted(profile.claims, key=lambda claim: -claim.confidence)
+    ranked = sorted(profile.claims, key=lambda claim: (claim.decided != "pin", -claim.confidence))
     render = _renderer(profile, language, name)
 
     def characters(kept: int) -> int:
@@ -87,11 +87,13 @@ def _renderer(profile: Profile, language: str, name: str | None) -> Callable[[Se
     return lambda claims: template.render(**frame, claims=[_plain(claim) for claim in claims])
 
 
-def _plain(claim: Claim) -> dict[str, str]:
+def _plain(claim: Claim) -> dict[str, str | bool]:
+    """What the template shows of a claim: its quote only where the claim's own text does not say it."""
     quotes = [_one_line(evidence.quote) for evidence in claim.evidence]
     quote = next((quote for quote in quotes if len(quote) <= QUOTE), "") or _shortened(quotes[0])
+    told = claim.kind in ("fact", "preference") and any(quote in _one_line(claim.text) for quote in quotes)
     return {"text": neutral(claim.text), "authority": claim.authority, "confidence": f"{claim.confidence:.2f}",
-            "quote": neutral(quote)}
+            "disputed": bool(claim.conflicts), "quoted": not told, "quote": neutral(quote)}
 
 
 def _shortened(quote: str) -> str:

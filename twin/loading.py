@@ -1,0 +1,47 @@
+"""Which core and which embedder of this machine a twin gets. The packages that run them load here, when asked for."""
+from __future__ import annotations
+
+from typing import Any
+
+from twin.catalog import Catalog
+from twin.errors import ModelMissing
+from twin.home import Home
+from twin.placement import Placement
+from twin.types import Embedder, Engine
+
+
+def engine(catalog: Catalog, home: Home, model: str | None, n_ctx: int, placement: Placement | None) -> Engine:
+    """The core of this name or path, else the ablest on this machine. Raises ModelMissing with the command that fetches
+    one."""
+    from twin.engine.isolated import IsolatedEngine  # here: these load llama_cpp, which an import never needs
+    from twin.engine.llama import LlamaEngine
+    from twin.engine.snapshots import Snapshots
+
+    name = model or catalog.best_core()
+    if name is None:
+        wanted = catalog.recommend().model.name
+        raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
+    path = catalog.path(name)
+    known = catalog.by_path(path)
+    rest: dict[str, Any] = {
+        "family": known.family if known else None, "n_ctx": n_ctx, "trusted": known is not None,
+        "sha256": next((file.sha256 for file in known.files if file.name == path.name), None) if known else None,
+        "placement": placement, "snapshots": Snapshots(home.snapshots)}
+    if placement is not None and (placement.servers or len(placement.devices) > 1):
+        return IsolatedEngine(path, **rest)  # a card or worker that dies takes its process along
+    return LlamaEngine(path, **rest)
+
+
+def embedder(catalog: Catalog) -> Embedder | None:
+    """The ablest embedder on this machine, read when it is first asked; recall works without one, by words alone."""
+    name = catalog.best_embedder()
+    if name is None:
+        return None
+    path, model = catalog.path(name), catalog.model(name)
+    if path.suffix == ".gguf":
+        from twin.engine.embedding import GGUFEmbedder  # here: for those who fetched one
+
+        return GGUFEmbedder(path, trusted=True, query_prefix=model.query_prefix, passage_prefix=model.passage_prefix)
+    from twin.embedder import MiniLM  # here: loads onnxruntime
+
+    return MiniLM(path.parent)

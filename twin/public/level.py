@@ -1,0 +1,174 @@
+"""The public level of a profile: the same claims, counts and quotes, with marks where people and places stood."""
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+
+from twin.person import Claim, DepthOf, Evidence, Profile, SubQuestion, Topic
+from twin.public.contacts import contacts
+from twin.public.fold import fold
+from twin.public.gazetteer import bases, words
+from twin.public.hit import Hit
+from twin.public.names import names
+from twin.public.scanning import Kept, keep_words, scan, unfolded
+from twin.text import language
+
+_MARKS: Mapping[str, Mapping[str, str]] = {
+    "en": {"name": "[name]", "place": "[place]", "address": "[address]", "mail": "[mail]", "phone": "[phone]",
+           "link": "[link]", "account": "[account]", "number": "[number]", "birth": "[date]", "ip": "[ip]",
+           "coordinates": "[coordinates]"},
+    "ru": {"name": "[имя]", "place": "[место]", "address": "[адрес]", "mail": "[почта]", "phone": "[телефон]",
+           "link": "[ссылка]", "account": "[аккаунт]", "number": "[номер]", "birth": "[дата]", "ip": "[ip]",
+           "coordinates": "[координаты]"},
+}
+_CHANGED = {"en": "(names in its quotes are taken out)", "ru": "(имена в цитатах убраны)"}
+_NOTE = {"en": "This is a public copy: names, places, addresses and numbers are replaced by marks like [name]; "
+               "quotes with a mark are not verbatim, and ids of messages are numbers.",
+         "ru": "Это публичная копия: имена, места, адреса и номера заменены пометками вроде [имя]; "
+               "цитаты с пометкой не дословны, вместо id сообщений стоят номера."}
+_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_HASHED = re.compile(r"(?:fact|preference|free)\.")
+
+
+def public(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> Profile:
+    """A copy in which no text names another person, a place, an address or a number, nor the owner (`owner`: their
+    names). Words and phrases of `keep` stay, in any form.
+
+    Evidence keeps offsets and time and loses words only: a quote with a mark is not what stands at the offsets, and its
+    claim says so. Conversations and messages are numbered anew, as are claims whose id is a hash of words. Doing it
+    twice changes nothing more.
+    """
+    return _Public(profile, _Hiding.of(profile.language, keep, owner)).made()
+
+
+def hidden(text: str, tongue: str = "en", *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> str:
+    """One text with marks; in `tongue` ('ru', 'en') when it does not say its language itself."""
+    return _Hiding.of(tongue, keep, owner).hide(text)
+
+
+@dataclass(frozen=True)
+class _Hiding:
+    """What goes from every text: `owner` in any case of letters, `met` (names only their context gave away) with a
+    capital; and what stays."""
+
+    tongue: str
+    keep: tuple[str, ...]
+    kept: Kept
+    owner: frozenset[str]
+    met: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, tongue: str, keep: Iterable[str], owner: Iterable[str]) -> _Hiding:
+        keep = tuple(keep)
+        return cls(tongue, keep, Kept(keep), frozenset(keep_words(one.casefold() for one in owner)))
+
+    def hide(self, text: str) -> str:
+        own = language(text)
+        marks = _MARKS[own if own in _MARKS else self.tongue if self.tongue in _MARKS else "en"]
+        folded = fold(text)
+        found = [*contacts(folded.text), *names(folded.text)]
+        found += [Hit("name", *match.span()) for match in _WORD.finditer(folded.text) if self._named(match.group())]
+        text = _replaced(text, unfolded(folded, found, self.kept), marks)
+        for _ in range(3):  # a mark changes what its neighbours stand beside; more than one round was never needed
+            left = scan(text, keep=self.keep)
+            if not left:
+                break
+            text = _replaced(text, left, marks)
+        return text
+
+    def learned(self, texts: list[str]) -> _Hiding:
+        """The same, knowing the names that these texts tell by context. A word that they also write small is none."""
+        small = {word for text in texts for word in _WORD.findall(text) if word.islower()}
+        met: set[str] = set()
+        for folded in map(fold, texts):
+            for hit in names(folded.text):
+                if hit.kind == "name":
+                    met.update(_WORD.findall(folded.text[hit.start:hit.end]))
+        told = {one.casefold() for one in met if len(one) > 2 and one.casefold() not in small}
+        for name in ("common", "common_russian", "given_common", "never", "terms", "kin"):
+            told -= words(name)
+        return replace(self, met=frozenset(base for one in told for base in bases(one)) - small)
+
+    def _named(self, word: str) -> bool:
+        low = word.casefold()
+        forms = bases(low) | set(low.split("-"))
+        return bool(forms & self.owner) or (word[0].isupper() and bool(forms & self.met))
+
+
+def _replaced(text: str, hits: Iterable[Hit], marks: Mapping[str, str]) -> str:
+    for hit in reversed(list(hits)):
+        text = text[:hit.start] + marks[hit.kind] + text[hit.end:]
+    return text
+
+
+@dataclass
+class _Numbers:
+    """Old ids -> short numbers, in the order of their first use."""
+
+    lead: str
+    given: dict[str, str] = field(default_factory=dict)
+
+    def of(self, name: str) -> str:
+        return self.given.setdefault(name, f"{self.lead}{len(self.given) + 1}")
+
+
+def _texts(profile: Profile) -> Iterator[str]:
+    """The words of the person in it."""
+    for claim in profile.claims:
+        yield claim.text
+        yield from (one.quote for one in claim.evidence + claim.counter)
+    yield from (one.evidence.quote for one in profile.questions)
+
+
+class _Public:
+    """One profile on its way out."""
+
+    def __init__(self, profile: Profile, hiding: _Hiding) -> None:
+        self.profile, self.tongue = profile, profile.language
+        self.hide = cache(hiding.learned(list(_texts(profile))).hide)  # a quote stands in several places
+        self.conversations, self.messages = _Numbers("c"), _Numbers("m")
+        self.claims = {kind: _Numbers(f"{kind}.") for kind in ("fact", "preference", "free")}
+
+    def made(self) -> Profile:
+        profile = self.profile
+        note = _NOTE.get(self.tongue, _NOTE["en"])
+        notes = tuple(self.hide(one) for one in profile.notes if one != note)
+        return replace(profile, claims=tuple(map(self.claim, profile.claims)),
+                       questions=tuple(map(self.question, profile.questions)), notes=(*notes, note),
+                       topics=tuple(self.topic(one) for one in profile.topics if self._says_something(one)))
+
+    def claim(self, claim: Claim) -> Claim:
+        evidence, counter = tuple(map(self.evidence, claim.evidence)), tuple(map(self.evidence, claim.counter))
+        changed = any(new.quote != old.quote for new, old in zip(evidence + counter, claim.evidence + claim.counter,
+                                                                 strict=True))
+        say = _CHANGED.get(self.tongue, _CHANGED["en"])
+        text = self.hide(claim.text)
+        return replace(claim, facet=self.name(claim.facet), text=f"{text} {say}" if changed else text,
+                       evidence=evidence, counter=counter, conflicts=tuple(map(self.name, claim.conflicts)))
+
+    def name(self, facet: str) -> str:
+        """The catalogue's ids stay. The hash of a fact can be guessed back to the fact, so it becomes a number."""
+        kind = facet.split(".")[0]
+        return self.claims[kind].of(facet) if _HASHED.match(facet) else facet
+
+    def evidence(self, evidence: Evidence) -> Evidence:
+        return replace(evidence, quote=self.hide(evidence.quote), message=self.messages.of(evidence.message),
+                       conversation=self.conversations.of(evidence.conversation))
+
+    def question(self, question: DepthOf) -> DepthOf:
+        depth = question.depth
+        return replace(question, evidence=self.evidence(question.evidence),
+                       depth=replace(depth, rule=self.hide(depth.rule), tree=self.tree(depth.tree)))
+
+    def tree(self, node: SubQuestion) -> SubQuestion:
+        return replace(node, text=self.hide(node.text), parts=tuple(map(self.tree, node.parts)))
+
+    def topic(self, topic: Topic) -> Topic:
+        return replace(topic, name=self.hide(topic.name))
+
+    def _says_something(self, topic: Topic) -> bool:
+        """A topic that is a name in any case of letters is left out: a mark is no topic."""
+        marks = set(_MARKS["en"].values()) | set(_MARKS["ru"].values())
+        return not any(mark in self.hide(shown) for shown in (topic.name, topic.name.title()) for mark in marks)

@@ -1,0 +1,211 @@
+"""What is known of the person, as one: built from the archive, read by the core, decided about, checked, compared.
+
+Knows the archive and, when it is asked for, a core; the thinking is done in profile.py and its neighbours.
+"""
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from twin import importers, portrait, profile, reader
+from twin import lift as lifting
+from twin.archive import Archive
+from twin.errors import HomeBusy, UnknownFormat, UsageError
+from twin.lift import Lift
+from twin.person import Action, Decision, Profile
+from twin.portrait import Audit
+from twin.types import Embedder, Engine, Message, Progress, never
+from twin.verification import Difference, Kept, Mark, Snapshot, Verification, diff, snapshot, verify
+
+_DIGEST, _BARS, _OWN = "profile.digest", "reader.bars", "own.twin"  # settings in the archive
+LONGEST_PORTRAIT = 100_000  # characters: more is an export, not a text about somebody
+
+
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """A quote where it stands: its message, and what was said before and after. `quote` is '' where it no longer
+    stands; None is the end of a conversation, or a message that is gone."""
+
+    mark: Mark
+    quote: str
+    message: Message | None
+    before: Message | None
+    after: Message | None
+
+
+@dataclass(frozen=True, repr=False)
+class Why:
+    """A claim of the last version of the profile and the quotes it rests on, in their context."""
+
+    claim: Kept
+    shown: tuple[Shown, ...] = field(default=())
+
+
+class SelfProfile:
+    """The profile of one person. `engine` gives the core, loaded when it is first asked for."""
+
+    def __init__(self, archive: Archive, embedder: Embedder | None, engine: Callable[[], Engine]) -> None:
+        self.archive = archive
+        self.embedder = embedder
+        self._engine = engine
+
+    # ---- building ----------------------------------------------------------------------------------------------
+
+    def build(self, *, read: int = 0, language: str | None = None, progress: Progress | None = None,
+              cancel: Callable[[], bool] = never) -> Profile:
+        """The profile as it is now, kept as a version. See Twin.profile."""
+        if read > 0:
+            self.read(read, progress, cancel)
+        archive = self.archive
+        made = profile.build(archive.messages(), points=archive.points(), free=archive.free(),
+                             decisions=archive.decisions(), language=language, read_by_core=archive.read_by_core())
+        gone = archive.forgotten_claims(claim.facet for claim in made.claims)
+        made = replace(made, claims=tuple(claim for claim in made.claims if claim.facet not in gone))
+        if made.own_messages:
+            with suppress(HomeBusy):  # an import is running: what is shown now is kept the next time
+                archive.save_snapshot(snapshot(made, datetime.now(UTC)))
+        return made
+
+    def unread(self, limit: int) -> list[tuple[str, Message]]:
+        """Up to `limit` own messages that the core has not read, those that can show most first."""
+        known = self.archive.read_keys(self._engine().id)
+        return profile.candidates(((conversation, message) for conversation, message in self.archive.messages(own=True)
+                                   if (conversation, message.id) not in known), limit)
+
+    def read(self, limit: int, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> None:
+        """Let the core read so many more messages. Kept batch by batch: it can be stopped and taken up again."""
+        engine, chosen = self._engine(), self.unread(limit)
+        earned = f"{_BARS}.{engine.id}"
+        bars: dict[str, float] = json.loads(self.archive.setting(earned) or "{}")
+        for keys, points in reader.read(engine, chosen, profile.facets(), embedder=self.embedder, bars=bars,
+                                        progress=progress, cancel=cancel):
+            self.archive.save_points(engine.id, points, keys)
+            self.archive.set_setting(earned, json.dumps(bars))
+        self.archive.set_setting(_DIGEST, "")
+
+    # ---- decisions, versions, checks ---------------------------------------------------------------------------
+
+    def latest(self) -> Snapshot:
+        """The last version; built now when there is none. Raises UsageError where there is nothing to build from."""
+        if not self.archive.snapshots(1):
+            self.build()
+        for kept in self.archive.snapshots(1):
+            return kept
+        raise UsageError("There is no profile yet: no message here is your own.",
+                         "Import what you wrote with `twin import PATH`.")
+
+    def claim(self, name: str) -> Kept:
+        """A claim of the last version by its id, the beginning of one, or its number in the report."""
+        claims = self.latest().claims
+        if name.isdecimal() and 1 <= int(name) <= len(claims):
+            return claims[int(name) - 1]
+        found = [one for one in claims if one.id == name] or [one for one in claims if one.id.startswith(name)]
+        if len(found) != 1 or not name:
+            raise UsageError(f"{'Several claims begin' if found else 'No claim of the profile begins'} with {name!r}.",
+                             f"Known: {', '.join(one.id for one in (found or claims))}.")
+        return found[0]
+
+    def why(self, name: str) -> Why:
+        """The quotes of a claim in their context."""
+        claim = self.claim(name)
+        return Why(claim, tuple(map(self._shown, claim.quotes)))
+
+    def _shown(self, mark: Mark) -> Shown:
+        try:
+            messages = self.archive.conversation(mark.conversation).messages
+        except UsageError:
+            return Shown(mark, "", None, None, None)
+        places = [place for place, message in enumerate(messages) if message.id == mark.message]
+        if not places:
+            return Shown(mark, "", None, None, None)
+        place = places[0]
+        message = messages[place]
+        stands = verify_mark(mark, message)
+        return Shown(mark, message.text[mark.start:mark.end] if stands else "", message,
+                     messages[place - 1] if place else None, messages[place + 1] if place + 1 < len(messages) else None)
+
+    def decide(self, name: str, action: str, text: str = "") -> Decision:
+        """Approve, reject, pin, edit or undo a claim. A rejected one stays rejected, whatever is read later.
+
+        Raises UsageError for another action, an edit without words, and an unknown claim; `undo` also takes the id of
+        a claim that was rejected.
+        """
+        if action not in get_args(Action):
+            raise UsageError(f"There is no decision {action!r}.", f"Known: {', '.join(get_args(Action))}.")
+        if (action == "edit") != bool(text.strip()):
+            raise UsageError("An edit needs the words the claim should have; nothing else takes words.",
+                             'Say: twin decide edit CLAIM "your words".')
+        said = {one.claim: one.text for one in self.archive.decisions()}
+        if not (action == "undo" and name in said):
+            kept = self.claim(name)
+            name, said[kept.id] = kept.id, kept.text
+        # The words go along: a core may say the same again in other words, under another id.
+        decision = Decision(name, action, text.strip() or said[name], datetime.now(UTC))  # type: ignore[arg-type]
+        self.archive.save_decision(decision)
+        self.archive.set_setting(_DIGEST, "")
+        return decision
+
+    def verify(self) -> Verification:
+        """Check every quote of the last version against the archive."""
+        kept = self.latest()
+        keys = {(mark.conversation, mark.message) for claim in kept.claims for mark in claim.quotes}
+        return verify(kept, self.archive.messages(keys=keys))
+
+    def diff(self, before: str | None = None, after: str | None = None) -> Difference:
+        """What is different between two versions; by default the last one and the one before it."""
+        kept = self.archive.snapshots()
+        if (before is None or after is None) and len(kept) < (2 if before is None else 1):
+            raise UsageError(f"There are {len(kept)} versions of the profile, so nothing to compare.",
+                             "Build another one after the next import: `twin profile`.")
+        return diff(self.archive.snapshot(before) if before else kept[-2],
+                    self.archive.snapshot(after) if after else kept[-1])
+
+    # ---- own words, portraits, questions -----------------------------------------------------------------------
+
+    @property
+    def keeps_typed(self) -> bool:
+        """Whether what the person types to the twin counts as their own words."""
+        return self.archive.setting(_OWN) != "off"
+
+    @keeps_typed.setter
+    def keeps_typed(self, on: bool) -> None:
+        self.archive.set_setting(_OWN, "on" if on else "off")
+
+    def lift(self, flat: str, *, core: bool = False) -> Lift:
+        """How this person would have asked a flat question."""
+        return lifting.lift(flat, self.build(), self._engine() if core else None)
+
+    def audit(self, text: str, *, core: bool = False) -> Audit:
+        """Each sentence of a text about the person: supported, contradicted or no evidence."""
+        return portrait.audit(text, list(self.archive.messages(own=True)), self.build(),
+                              engine=self._engine() if core else None, embedder=self.embedder)
+
+
+def verify_mark(mark: Mark, message: Message) -> bool:
+    """Whether the words of a kept quote still stand where they stood."""
+    from twin.types import digest
+
+    return digest(message.text[mark.start:mark.end]) == mark.hash
+
+
+def portrait_text(path: Path) -> str:
+    """The text about a person in a file: what the assistant says in an imported chat, else all of it.
+
+    Raises InputError for what cannot be read, and UsageError for an export of many conversations.
+    """
+    try:
+        found = [one.conversation for one in importers.read(path) if one.conversation is not None]
+    except UnknownFormat:
+        raise
+    said = [message for conversation in found for message in conversation.messages]
+    answers = [message.text for message in said if message.role == "assistant"]
+    text = "\n\n".join(answers or [message.text for message in said])
+    if len(text) > LONGEST_PORTRAIT:
+        raise UsageError(f"{path.name} holds {len(text):,} characters: an export, not a text about one person.",
+                         "Put the one answer into a file of its own.")
+    return text
