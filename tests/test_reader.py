@@ -136,18 +136,19 @@ def test_a_reading_that_is_cancelled_stores_nothing_of_its_batch() -> None:
 
 
 def test_points_raise_a_claim_and_are_kept_with_the_reading(tmp_path: Path) -> None:
-    engine = sure_of(WHY)
+    other = "Why does the pump stall at night?"  # nothing is claimed from one conversation
+    engine = sure_of(WHY, other)
     with Twin.open(tmp_path, engine=engine) as twin:
-        twin.add([SAID])
+        twin.add([SAID, Conversation("c9", (Message("m9", "user", other),))])
         before, after = twin.profile(), twin.profile(read=10)
         asks = len(engine.prompts)
-        again = twin.profile(read=10)
+        once_more = twin.profile(read=10)
 
     claims = {claim.facet: claim for claim in after.claims}
     assert before.read_by_core == 0
-    assert after.read_by_core == 2
+    assert after.read_by_core == 3
     assert claims["asks_why"].origin == "rule+core"
-    assert again == after
+    assert once_more == after
     assert len(engine.prompts) == asks
 
 

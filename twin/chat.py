@@ -48,13 +48,13 @@ from twin.types import (
 )
 
 if TYPE_CHECKING:
-    from twin.archive import Source
+    from twin.archive import Failure, Source
     from twin.exporters import Exported
     from twin.forgetting import Forgotten
-    from twin.free_claims import Cost
     from twin.lift import Lift
     from twin.person import Decision
     from twin.portrait import Audit
+    from twin.reader import Cost
     from twin.roles import RoleMap
     from twin.self_profile import Why
     from twin.verification import Difference, Snapshot, Verification
@@ -193,6 +193,10 @@ class Twin:
     def cost(self, read: int) -> Cost:
         """What letting the core read up to so many more messages costs: messages, tokens, seconds."""
         return self.person.cost(read)
+
+    def failures(self) -> list[Failure]:
+        """Where the core's reading gave nothing that could be used, with what it wrote; the newest last."""
+        return self.archive.failures()
 
     def why(self, claim: str) -> Why:
         """The quotes a claim rests on, in their context; `claim` is its id or its number in the report."""

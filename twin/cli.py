@@ -104,8 +104,8 @@ class Bar:
 
 _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     ("import", "recall", "sources", "forget", "allow", "memory"), "twin.cli_memory"), **dict.fromkeys(
-    ("profile", "depth", "why", "verify", "decide", "history", "lift", "audit-portrait", "remember"),
-    "twin.cli_profile")}
+    ("profile", "depth", "why", "verify", "failures", "decide", "history"), "twin.cli_profile"), **dict.fromkeys(
+    ("lift", "audit-portrait", "remember"), "twin.cli_portrait")}
 
 
 class Verbs(click.Group):

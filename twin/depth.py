@@ -223,7 +223,7 @@ def _parts(scope: str) -> int:
 
 def _links(scope: str) -> int:
     """Joined pairs: one for a word of joining, one for each thing an influence reaches, two for a chain of effects."""
-    influences = list(pattern("influence").finditer(scope))
+    influences = list(pattern("influence").finditer(scope)) if has(scope, "influence") else []
     links = int(has(scope, "joint")) - int(has(scope, "contrast") and not influences)
     if influences:
         reached = _NEXT_CLAUSE.split(scope[influences[0].end():])[0]
@@ -315,7 +315,7 @@ def _reflexive(tongue: str) -> re.Pattern[str]:
 def _self_reference(scope: str) -> int:
     """2 or more where a thing is the object of its own design; 1 where the asker's own thinking is the object."""
     found = sum(1 for _ in _reflexive("en").finditer(scope))
-    found += sum(_third_party(scope, match) for match in _reflexive("ru").finditer(scope))
+    found += 0 if scope.isascii() else sum(_third_party(scope, match) for match in _reflexive("ru").finditer(scope))
     return 1 + found if found else int(has(scope, "thinking"))
 
 

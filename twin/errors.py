@@ -15,10 +15,6 @@
     |  |- ContextFull            no cells of the context are left for all that is thought at once
     |  |- StaleAdapter           trained on what was forgotten since; refused until retrained or allowed
     |  |- DeviceLost             a card or a worker was lost while the core ran; what is left is used next time
-    |  |- ExtractionError        what a core wrote about the person cannot be used; keeps what it read and wrote
-    |  |  |- NoClaims            it claims nothing, or nothing that points at a sentence
-    |  |  |- InvalidOutput       not in the form it was asked for
-    |  |  `- Truncated           the tokens ran out before it was done
     |  `- PromptTooLong          even the parts that cannot be dropped do not fit
     |- HomeError                 the folder of a twin
     |  |- HomeBusy               another process writes; says who
@@ -29,7 +25,7 @@
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 
 class TwinError(Exception):
@@ -102,29 +98,6 @@ class StaleAdapter(ModelError):
 
 class DeviceLost(ModelError):
     """A device was lost while the core ran on it."""
-
-
-class ExtractionError(ModelError):
-    """What a core wrote about the person cannot be used. `raw`: its output; `keys`: (conversation, message) of what it
-    read. Archive.save_failure keeps it under the name of its class."""
-
-    def __init__(self, what: str, next_step: str = "", *, raw: str = "",
-                 keys: Iterable[tuple[str, str]] = ()) -> None:
-        super().__init__(what, next_step)
-        self.raw = raw
-        self.keys = tuple(keys)
-
-
-class NoClaims(ExtractionError):
-    """The core read messages and claims nothing that could be pointed at; `what` says from how many."""
-
-
-class InvalidOutput(ExtractionError):
-    """The output is not in the form that was asked for."""
-
-
-class Truncated(ExtractionError):
-    """The output ends where its tokens ran out."""
 
 
 class PromptTooLong(ModelError):

@@ -110,7 +110,7 @@ def own_word(conversation: str, message: Message) -> list[Sentence]:
         after = spans[place + 1][3] if place + 1 < len(spans) and len(spans[place + 1][3]) <= 40 else ""
         supposed = supposed or bool(_void(tongue, "rest").search(scope))
         joke = _void(tongue, "joke")
-        if (end - start < MIN_CHARACTERS or masked[start:end].count("_") * 2 > end - start
+        if (end - start < MIN_CHARACTERS or masked[start:end].count("_") * 3 > end - start
                 or joke.search(scope) or joke.search(after)):
             continue
         unsure = supposed or bool(_void(tongue, "sentence").search(scope))

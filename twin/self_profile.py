@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from twin import importers, portrait, profile, reader
+from twin import free_claims, importers, portrait, profile, reader
 from twin import lift as lifting
 from twin.archive import Archive
-from twin.errors import HomeBusy, UnknownFormat, UsageError
+from twin.errors import HomeBusy, UsageError
 from twin.lift import Lift
 from twin.person import Action, Decision, Profile
 from twin.portrait import Audit
+from twin.reader import Cost
 from twin.types import Embedder, Engine, Message, Progress, never
 from twin.verification import Difference, Kept, Mark, Snapshot, Verification, diff, snapshot, verify
 
@@ -71,22 +72,50 @@ class SelfProfile:
                 archive.save_snapshot(snapshot(made, datetime.now(UTC)))
         return made
 
-    def unread(self, limit: int) -> list[tuple[str, Message]]:
-        """Up to `limit` own messages that the core has not read, those that can show most first."""
-        known = self.archive.read_keys(self._engine().id)
-        return profile.candidates(((conversation, message) for conversation, message in self.archive.messages(own=True)
-                                   if (conversation, message.id) not in known), limit)
+    def unread(self, limit: int) -> tuple[list[tuple[str, Message]], list[tuple[str, Message]]]:
+        """Up to `limit` own messages that this core has not judged by the catalogue, and as many that it has not read
+        for claims of its own; those that can show most first."""
+        core, own = self._engine().id, list(self.archive.messages(own=True))
+
+        def left(known: set[tuple[str, str]]) -> list[tuple[str, Message]]:
+            return profile.candidates([pair for pair in own if (pair[0], pair[1].id) not in known], limit)
+
+        return left(self.archive.read_keys(core)), left(self.archive.free_read_keys(core))
+
+    def _bars(self) -> dict[str, float]:
+        """What this core has earned on the shipped examples."""
+        earned: dict[str, float] = json.loads(self.archive.setting(f"{_BARS}.{self._engine().id}") or "{}")
+        return earned
+
+    def cost(self, limit: int) -> Cost:
+        """What reading so many more messages takes. Loads the core and times it for some seconds."""
+        judged, free = self.unread(limit)
+        parts = [reader.cost(self._engine(), judged, profile.facets(), embedder=self.embedder, bars=self._bars()),
+                 free_claims.cost(self._engine(), free, bars=self._bars())]
+        seconds = [part.seconds for part in parts if part.seconds is not None]
+        return Cost(max(len(judged), len(free)), sum(part.batches for part in parts),
+                    sum(part.tokens for part in parts), sum(seconds) if len(seconds) == 2 else None)
 
     def read(self, limit: int, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> None:
-        """Let the core read so many more messages. Kept batch by batch: it can be stopped and taken up again."""
-        engine, chosen = self._engine(), self.unread(limit)
-        earned = f"{_BARS}.{engine.id}"
-        bars: dict[str, float] = json.loads(self.archive.setting(earned) or "{}")
-        for keys, points in reader.read(engine, chosen, profile.facets(), embedder=self.embedder, bars=bars,
+        """Let the core read so many more messages: judge them by the catalogue, then look for claims of its own.
+
+        Kept batch by batch: it can be stopped and taken up again. What failed is kept too (`Archive.failures`).
+        """
+        engine, (judged, free), bars = self._engine(), self.unread(limit), self._bars()
+        for keys, points in reader.read(engine, judged, profile.facets(), embedder=self.embedder, bars=bars,
                                         progress=progress, cancel=cancel):
             self.archive.save_points(engine.id, points, keys)
-            self.archive.set_setting(earned, json.dumps(bars))
+            self._keep(bars)
+        for keys, claims, failures in free_claims.read(engine, free, known=(one.text for one in self.archive.free()),
+                                                       bars=bars, progress=progress, cancel=cancel):
+            self.archive.save_free(engine.id, claims, keys)
+            for failure in failures:
+                self.archive.save_failure(engine.id, failure.kind, failure.keys, failure.raw or failure.reason)
+            self._keep(bars)
         self.archive.set_setting(_DIGEST, "")
+
+    def _keep(self, bars: dict[str, float]) -> None:
+        self.archive.set_setting(f"{_BARS}.{self._engine().id}", json.dumps(bars))
 
     # ---- decisions, versions, checks ---------------------------------------------------------------------------
 
@@ -198,10 +227,7 @@ def portrait_text(path: Path) -> str:
 
     Raises InputError for what cannot be read, and UsageError for an export of many conversations.
     """
-    try:
-        found = [one.conversation for one in importers.read(path) if one.conversation is not None]
-    except UnknownFormat:
-        raise
+    found = [one.conversation for one in importers.read(path) if one.conversation is not None]
     said = [message for conversation in found for message in conversation.messages]
     answers = [message.text for message in said if message.role == "assistant"]
     text = "\n\n".join(answers or [message.text for message in said])

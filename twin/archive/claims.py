@@ -28,8 +28,8 @@ FAILURES = 100  # are kept, the newest
 
 @dataclass(frozen=True)
 class Failure:
-    """Where a core's reading gave nothing that could be used: `kind` (NoClaims, InvalidOutput, Truncated: the errors of
-    this name), the messages it read and what it wrote, as it came."""
+    """Where a core's reading gave nothing that could be used: `kind` (NoClaims, InvalidOutput, Truncated, NotPassed, as
+    in twin.free_claims), the messages it read and what it wrote, as it came."""
 
     model: str
     kind: str
