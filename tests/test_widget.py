@@ -239,7 +239,7 @@ def test_hostile_text_makes_no_element_and_stays_readable(make: Callable[..., Ch
     """From the person, from memories, from the core and from an error: `HTML` is innerHTML of a trusted page."""
     chat = make(f"Well: {text}")
     chat.twin.add([Conversation("h", (Message("h1", "user", f"quick barometer note {text}"),))])
-    chat.send(f"quick barometer note {text}")
+    chat.send(f"that quick barometer note {text}")
     with pytest.raises(TwinError):
         chat.send(text)  # the script is at its end
     parsed = [Page(page) for page in pages(chat)]

@@ -37,7 +37,7 @@ WRITTEN = 5           # a token written takes as long as so many read: 14 agains
 LONGEST = 110         # characters of a claim
 COPIED = 6            # words in a row that a claim may share with the message it rests on
 PRECISION, RECALL = 0.8, 0.5  # what a look must reach on the shipped examples to count
-LEAST = 0.7           # no bar lies lower
+LEAST = {"fact": 0.7, "preference": 0.85, "en": 0.7, "ru": 0.7}  # no bar lies lower; odd half of the labelled set
 STATED: tuple[Literal["fact", "preference"], ...] = ("fact", "preference")
 
 Fault = Literal["NoClaims", "InvalidOutput", "Truncated", "NotPassed"]
@@ -321,17 +321,17 @@ def _pair(sentence: str, claim: str) -> str:
 
 
 def bar(engine: Engine, name: str) -> float:
-    """The least probability that counts for this core, from LEAST on: the lowest that keeps PRECISION on the held
-    examples of 'stated.fact', 'stated.preference', 'free.en' or 'free.ru' if RECALL of them lies above it; OFF
-    otherwise. Ten to fourteen examples make this a coarse gate, but a measured one."""
+    """The least probability that counts for this core: the lowest that keeps PRECISION on the held examples of
+    'stated.fact', 'stated.preference', 'free.en' or 'free.ru', or LEAST; OFF where less than RECALL of them lies above
+    the lowest. Ten to fourteen examples make this a coarse gate, but a measured one."""
     kind, _, which = name.partition(".")
     held = [(_look(engine, kind, which, asked) if kind == "free" or _may_state(asked) else 0.0, holds)
             for asked, holds in _held(name)]
     true = sum(holds for _, holds in held)
-    for least in sorted({max(LEAST, p) for p, _ in held}):
+    for least in sorted({p for p, _ in held if p > 0.0}):
         taken = [holds for p, holds in held if p >= least]
-        if taken and sum(taken) / len(taken) >= PRECISION:
-            return least if sum(taken) / true >= RECALL else OFF
+        if sum(taken) / len(taken) >= PRECISION:
+            return max(LEAST[which], least) if sum(taken) / true >= RECALL else OFF
     return OFF
 
 

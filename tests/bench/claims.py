@@ -181,7 +181,7 @@ def judge(found: Iterable[Found], some: Sequence[Label], *, lenient: bool = Fals
         if one.message in by_message:
             by_message[one.message].append(one)
     for label in some:
-        judged = [one for one in by_message[label.id] if one.what in known or lenient]
+        judged = [one for one in by_message[label.id] if one.what in known]
         tally.unjudged += len(by_message[label.id]) - len(judged)
         here = [one for one in judged if label.claim and one.start < label.end and one.end > label.start]
         right = [one for one in here if lenient or one.what == label.claim]

@@ -17,12 +17,12 @@ from tests import tiny
 from tests.test_e5 import packed
 from twin import Twin, e5
 from twin.catalog import Catalog, Model
-from twin.chat import _embedder
 from twin.embedder import MiniLM
 from twin.engine.embedding import GGUFEmbedder
 from twin.errors import CannotDo, ModelBroken, ModelError, ModelMissing
 from twin.fetch import File
 from twin.home import Home, cache_dir
+from twin.loading import embedder as _embedder
 from twin.types import Conversation, Embedder, Message
 
 MINILM = cache_dir() / "models" / "minilm"
