@@ -47,15 +47,19 @@ fuzz: cores      ## the property tests with many more examples, and 10,000 damag
 	TWIN_FUZZ=2000 $(BIN)/pytest tests/engine/test_trial.py -k damaged --timeout 1800
 
 # Run these alone: on 2 cores any other program falsifies them.
-bench: cores     ## imports, recall, engine, conversations: measured beside the obvious alternative
+bench: cores     ## imports, recall, profile, engine, conversations: measured beside the obvious alternative
 	$(BIN)/python -m tests.bench.scale
 	$(BIN)/python -m tests.bench.recall_speed
+	$(BIN)/python -m tests.bench.profile_speed
+	$(if $(DATA),DATA=$(DATA) )$(BIN)/python -m tests.bench.depth
+	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.individuation $(MODEL))
 	$(BIN)/python tests/bench/engine.py $(MODEL)
 	$(BIN)/python -m tests.bench.conversations $(MODEL) $(if $(wildcard $(SERVER)),--server $(SERVER))
 	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")
 
 bench-qwen: qwen ## the same on the big core, and whether roles guide as well when they come last (an hour)
 	$(MAKE) bench MODEL=qwen2.5-coder-1.5b
+	$(BIN)/python -m tests.bench.claims
 	$(BIN)/python tests/bench/layout.py
 
 SERVER ?= $(VENV)/llama.cpp/bin/llama-server

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,10 +10,11 @@ import pytest
 
 from twin.archive import typed_in
 from twin.chat import Twin
+from twin.depth import rate
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import UsageError
 from twin.self_profile import portrait_text
-from twin.types import Conversation, Message
+from twin.types import Conversation, Message, Prompt
 
 ASKED = ["What if we moved the stove to the window, how does that change the light and the draught?",
          "If the tram came only twice a day, what happens to the market and to the school?",
@@ -146,6 +147,25 @@ def test_nothing_of_one_s_own_is_no_version_and_no_verification(tmp_path: Path) 
 
 def test_assistant_praise_is_no_evidence(twin: Twin) -> None:
     assert not any("genius" in quote.quote for claim in twin.profile().claims for quote in claim.evidence)
+
+
+def test_a_core_that_cannot_rate_known_questions_has_no_say_and_is_asked_once(
+        twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scripted core has one opinion of everything."""
+    asked = "How do I make the oven and the window work together?"
+    choose, tried = twin.engine.choose, list[Prompt]()
+
+    def counted(prompt: Prompt, options: Sequence[str]) -> list[float]:
+        tried.append(prompt)
+        return choose(prompt, options)
+
+    monkeypatch.setattr(twin.engine, "choose", counted)
+    found, counts = twin.person.rate(asked)
+    before = len(tried)
+
+    assert (found, counts) == (rate(asked), False)
+    assert twin.person.rate(asked) == (found, False)
+    assert len(tried) == before > 20
 
 
 # ---- what is typed --------------------------------------------------------------------------------------------------

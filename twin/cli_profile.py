@@ -118,12 +118,25 @@ def _say_whats_next(twin: Twin, made: Profile) -> None:
 @click.argument("question", required=False)
 @click.option("--file", "source", type=click.Path(path_type=Path, dir_okay=False),
               help="A text file with one question per line; - reads standard input.")
+@click.option("--core", is_flag=True, help="Hear the core too, as far as it earned a say on questions of known depth.")
+@model_option
+@home_option
 @json_option
 @verb
-def depth(question: str | None, source: Path | None, as_json: bool) -> None:
+def depth(question: str | None, source: Path | None, core: bool, model: str | None, home: Path | None,
+          as_json: bool) -> None:
     """How deep a question asks, 1 to 7, with its signals and its tree."""
     from twin.depth import rate
 
+    if core and question is not None:
+        with opened(home, model) as twin:
+            found, counts = twin.person.rate(question)
+        if not counts:
+            note("This core is no help with depth in this language: the rules alone rate.")
+        show(_depth(question, found)) if as_json else _draw_depth(question, found, whole=True)
+        return
+    if core:
+        raise UsageError("--core rates one question at a time.", "Leave out --file, or --core.")
     if (question is None) == (source is None):
         raise UsageError("Give one question, or --file with one question per line.", 'Say: twin depth "question".')
     asked = [question] if question is not None else [line for line in _lines(source) if line.strip()]

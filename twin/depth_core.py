@@ -80,6 +80,10 @@ class CoreRater:
             low, high = min(depth.low, max(core, depth.low - 1)), max(depth.high, min(core, depth.high + 1))
         return replace(depth, level=level, low=max(1.0, min(low, level)), high=min(7.0, max(high, level)))
 
+    def counts(self, text: str) -> bool:
+        """Whether this core has a say in the text's language; False while it was not tried."""
+        return self._gate.get(f"depth.{'ru' if language(text) == 'ru' else 'en'}", OFF) == ON
+
     def opinion(self, text: str) -> float:
         """The core's expected digit, 1..7, over both orders of the rubric. Raises PromptTooLong like the engine."""
         tongue = "ru" if language(text) == "ru" else "en"

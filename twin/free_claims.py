@@ -4,9 +4,7 @@ Statements: the core says Yes or No to one sentence ("does this tell a lasting f
 Own words: the core writes a claim and points at numbered sentences. The grammar admits only numbers that stand in the
 batch, so a quote is verbatim by construction, and only letters of the person's language. Then it looks again, at one
 sentence at a time. Both count only above a bar the core earned on shipped examples (free_claims.toml); what it cannot
-tell apart it does not claim, and that is said. Qwen2.5-Coder-1.5B passes for statements; of its own words it passes in
-English and not in Russian, where it affirms "You hate mornings" of "My colleague says I hate mornings".
-What went wrong is a `Failure` with the raw answer, never silence. Knows messages; keeps nothing.
+tell apart it does not claim, and that is said. Qwen2.5-Coder-1.5B passes for statements, not for its own words.
 """
 from __future__ import annotations
 
@@ -36,7 +34,9 @@ TOKENS = 360          # of an answer: four claims with all their braces take 200
 WRITTEN = 5           # a token written takes as long as so many read: 14 against 58 to 76 a second on 2 processors
 LONGEST = 110         # characters of a claim
 COPIED = 6            # words in a row that a claim may share with the message it rests on
-PRECISION, RECALL = 0.8, 0.5  # what a look must reach on the shipped examples to count
+# Precision and recall that a look must reach on the shipped examples to count. With .8 and .5 for own words as well,
+# Qwen2.5-Coder-1.5B passed in English, and the three claims that it made of 40 labelled messages were all wrong.
+GATE = {"stated": (0.8, 0.5), "free": (0.9, 0.8)}
 LEAST = {"fact": 0.7, "preference": 0.85, "en": 0.7, "ru": 0.7}  # no bar lies lower; odd half of the labelled set
 STATED: tuple[Literal["fact", "preference"], ...] = ("fact", "preference")
 
@@ -321,17 +321,18 @@ def _pair(sentence: str, claim: str) -> str:
 
 
 def bar(engine: Engine, name: str) -> float:
-    """The least probability that counts for this core: the lowest that keeps PRECISION on the held examples of
-    'stated.fact', 'stated.preference', 'free.en' or 'free.ru', or LEAST; OFF where less than RECALL of them lies above
-    the lowest. Ten to fourteen examples make this a coarse gate, but a measured one."""
+    """The least probability that counts for this core: the lowest that keeps the precision of GATE on the held examples of
+    'stated.fact', 'stated.preference', 'free.en' or 'free.ru', or LEAST; OFF where less than its recall lies above the
+    lowest. Fourteen examples make this a coarse gate, but a measured one."""
     kind, _, which = name.partition(".")
+    precision, recall = GATE[kind]
     held = [(_look(engine, kind, which, asked) if kind == "free" or _may_state(asked) else 0.0, holds)
             for asked, holds in _held(name)]
     true = sum(holds for _, holds in held)
     for least in sorted({p for p, _ in held if p > 0.0}):
         taken = [holds for p, holds in held if p >= least]
-        if sum(taken) / len(taken) >= PRECISION:
-            return max(LEAST[which], least) if sum(taken) / true >= RECALL else OFF
+        if sum(taken) / len(taken) >= precision:
+            return max(LEAST[which], least) if sum(taken) / true >= recall else OFF
     return OFF
 
 

@@ -15,9 +15,11 @@ from typing import get_args
 from twin import free_claims, importers, portrait, profile, reader
 from twin import lift as lifting
 from twin.archive import Archive
+from twin.depth import rate
+from twin.depth_core import CoreRater
 from twin.errors import HomeBusy, UsageError
 from twin.lift import Lift
-from twin.person import Action, Decision, Profile
+from twin.person import Action, Decision, Depth, Profile
 from twin.portrait import Audit
 from twin.reader import Cost
 from twin.types import Embedder, Engine, Message, Progress, never
@@ -204,6 +206,18 @@ class SelfProfile:
     @keeps_typed.setter
     def keeps_typed(self, on: bool) -> None:
         self.archive.set_setting(_OWN, "on" if on else "off")
+
+    def rate(self, question: str) -> tuple[Depth, bool]:
+        """Depth of a question with the core's opinion, and whether this core's opinion counts in its language. It is
+        tried once on questions of known depth (a minute or two); the verdict is kept."""
+        gate = self._bars()
+        known = dict(gate)
+        rater = CoreRater(self._engine(), gate)
+        found = rate(question)
+        adjusted = rater.adjust(question, found)
+        if gate != known:
+            self._keep(gate)
+        return adjusted, rater.counts(question)
 
     def lift(self, flat: str, *, core: bool = False) -> Lift:
         """How this person would have asked a flat question."""
