@@ -58,7 +58,6 @@ def test_the_real_core_finds_what_rules_do_not_and_tells_its_price_before() -> N
         engine.close()
     rules = claims.judge(claims.by_stated(LABELS), LABELS)
     read = claims.judge(claims.by_stated(LABELS) + found, LABELS)
-    print(claims.line('strict', read), told, took)
 
     assert read.precision >= 0.5
     assert read.recall >= 0.125 > 2 * rules.recall

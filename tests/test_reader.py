@@ -10,6 +10,7 @@ from twin import profile, reader
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.facets import facets
+from twin.own_word import own_word
 from twin.types import Conversation, Message, Prompt
 
 FACETS = facets()
@@ -65,20 +66,20 @@ def test_a_core_that_says_yes_to_everything_gives_no_points() -> None:
 ])
 def test_traps_are_not_put_to_the_core_as_what_is_so(text: str) -> None:
     """Quoted, reported, joked, played: whatever stays of them is marked as supposed."""
-    words = [one.text for one in reader.own_word("c", Message("m", "user", text)) if not one.supposed]
+    words = [one.text for one in own_word("c", Message("m", "user", text)) if not one.supposed]
 
     assert not any("спрашиваю" in one or "I ask" in one or "always ask" in one or "cheese" in one for one in words)
 
 
 def test_a_case_that_is_thought_up_can_only_show_how_it_is_thought_up() -> None:
     supposed = Message("m", "user", "Suppose the pump stops in May. What happens to the beds then?")
-    groups = reader._groups(reader.own_word("c", supposed), FACETS, None)
+    groups = reader._groups(own_word("c", supposed), FACETS, None)
 
-    assert {name for name, _ in groups} <= reader.SUPPOSING
+    assert {name for name, _ in groups} <= {name for name, facet in FACETS.items() if facet.unit == "question"}
 
 
 def test_a_facet_whose_examples_all_ask_is_not_looked_for_in_what_does_not() -> None:
-    said = reader.own_word("c", Message("m", "user", "The reason why the bed dries out is the slope."))
+    said = own_word("c", Message("m", "user", "The reason why the bed dries out is the slope."))
 
     assert "asks_why" not in {name for name, _ in reader._groups(said, FACETS, None)}
 

@@ -20,9 +20,10 @@ from typing import Any, Literal, get_args
 
 from twin import text
 from twin.cues import cue, plain
+from twin.own_word import Sentence, own_word
 from twin.person import ClaimKind, FreeClaim
 from twin.prompt import plain as prompt_of
-from twin.reader import OFF, Key, Sentence, own_word
+from twin.reader import OFF, Key
 from twin.reader import Cost as Cost
 from twin.russian import forms
 from twin.types import Engine, Message, Progress, Prompt, Sampling, never
@@ -321,9 +322,9 @@ def _pair(sentence: str, claim: str) -> str:
 
 
 def bar(engine: Engine, name: str) -> float:
-    """The least probability that counts for this core: the lowest that keeps the precision of GATE on the held examples of
-    'stated.fact', 'stated.preference', 'free.en' or 'free.ru', or LEAST; OFF where less than its recall lies above the
-    lowest. Fourteen examples make this a coarse gate, but a measured one."""
+    """The least probability that counts for this core: the lowest that keeps the precision of GATE on the held
+    examples of 'stated.fact', 'stated.preference', 'free.en' or 'free.ru', or LEAST; OFF where less than its recall
+    lies above. Fourteen examples make this a coarse gate, but a measured one."""
     kind, _, which = name.partition(".")
     precision, recall = GATE[kind]
     held = [(_look(engine, kind, which, asked) if kind == "free" or _may_state(asked) else 0.0, holds)
@@ -350,9 +351,9 @@ def cost(engine: Engine, messages: Sequence[tuple[str, Message]], *,
          bars: Mapping[str, float] | None = None) -> Cost:
     """What `read` would take, told before: tokens counted by the core itself, seconds from questions timed now.
 
-    What the core has not earned yet is reckoned as passed; a batch in own words with half the room of an answer and
-    MOST second looks, so that one that yields less costs less. The probe reads one beginning and two sentences after
-    it: some seconds on 2 processors.
+    What the core has not earned yet is measured first, which is counted; own words only where it has passed for them,
+    with half the room of an answer and MOST second looks a batch. The probe reads one beginning and two sentences
+    after it: some seconds on 2 processors.
     """
     bars = bars or {}
     shared = questions = asked = written = 0
@@ -363,16 +364,17 @@ def cost(engine: Engine, messages: Sequence[tuple[str, Message]], *,
             if bars.get(name, 0.0) >= OFF:
                 continue
             free = name.startswith("free.")
-            mine = [_pair(one.text, "You like short emails.") for one in sentences[:MOST]] if free else \
-                [one.text for one in _stating(sentences)]
+            writes = free and name in bars
+            mine = [] if free else [one.text for one in _stating(sentences)]
+            mine += [_pair(one.text, "You like short emails.") for one in sentences[:MOST]] if writes else []
             if name not in bars and name not in seen:
                 mine += [one for one, _ in _held(name)]
-            seen.add(name)
             kind, _, which = name.partition(".")
-            shared += _count(engine, _asked(engine, kind, which, ""))
+            shared += _count(engine, _asked(engine, kind, which, "")) if mine and name not in seen else 0
+            seen.add(name)
             questions += len(mine)
             asked += sum(len(engine.tokenize(one)) + 10 for one in mine)
-            if free:
+            if writes:
                 shared += _count(engine, _question(engine, language, sentences))
                 written += TOKENS // 2
     if not questions:
@@ -389,7 +391,7 @@ def _count(engine: Engine, asked: Prompt) -> int:
 def _speeds(engine: Engine, sentences: Sequence[Sentence]) -> tuple[float, float]:
     """Seconds to read a token of a long prompt, and to judge one more sentence after it."""
     times = [time.perf_counter()]
-    for sentence in (sentences[0].text, sentences[-1].text[::-1]):
+    for sentence in (sentences[0].text, _held("stated.fact")[0][0]):
         _look(engine, "stated", STATED[0], sentence)
         times.append(time.perf_counter())
     tokens = _count(engine, _asked(engine, "stated", STATED[0], sentences[0].text))

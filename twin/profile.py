@@ -24,6 +24,7 @@ from twin.errors import UsageError
 from twin.facets import Facet as Facet
 from twin.facets import facets as facets
 from twin.facets import read
+from twin.own_word import own_word
 from twin.person import Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
 from twin.question import asks
 from twin.stated import stated
@@ -116,6 +117,7 @@ def by_rule(own: Own) -> Rules:
     """Read own messages by the cues of the catalogue."""
     rules = Rules()
     for (conversation, _), message in own.items():
+        meant: dict[tuple[int, int], bool] | None = None  # sentences that are the person's own word -> supposed
         for start, end in texts.own_sentences(message.text):
             said = message.text[start:end]
             if not SHORTEST <= end - start <= LONGEST or (key := plain(said)) in rules.sentences:
@@ -124,9 +126,18 @@ def by_rule(own: Own) -> Rules:
             if asks(said):
                 rules.asking.add(key)
             for facets_met, side in zip(read(said), (rules.found, rules.against), strict=True):
+                if facets_met and meant is None:
+                    meant = {(one.start, one.end): one.supposed for one in own_word(conversation, message)}
                 for facet in facets_met:
-                    side[facet][key] = _evidence(conversation, message, start, end), 1.0
+                    if _may_show(facets()[facet], meant, (start, end)):
+                        side[facet][key] = _evidence(conversation, message, start, end), 1.0
     return rules
+
+
+def _may_show(facet: Facet, meant: Mapping[tuple[int, int], bool] | None, span: tuple[int, int]) -> bool:
+    """Whether a sentence can show a facet: one's own word; in a supposed case only how it asks."""
+    supposed = (meant or {}).get(span)
+    return supposed is False or (supposed is True and facet.unit == "question")
 
 
 def _by_core(own: Own, points: Iterable[Point]) -> tuple[Found, int]:

@@ -13,20 +13,16 @@ something else; a facet it affirms of those is off. Knows messages and facets; t
 """
 from __future__ import annotations
 
-import re
 import time
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
 
 from twin import text
-from twin.cues import cue, plain
 from twin.facets import Facet, shown
+from twin.own_word import Sentence, own_word
 from twin.profile import Point
 from twin.prompt import plain as prompt_of
 from twin.types import Embedder, Engine, Message, Progress, Prompt, never
@@ -34,14 +30,12 @@ from twin.types import Embedder, Engine, Message, Progress, Prompt, never
 BATCH = 80           # messages looked through before something is stored: a stop loses no more than these
 GROUPS = 12          # facets judged in a batch; each costs a core on 2 processors about 10 s, 7 once it has its bar
 A_GROUP = 3          # sentences judged for each facet and language
-MIN_CHARACTERS = 12  # "Thanks!" shows nothing
 SIGNAL = 0.5         # more than any cosine of two different sentences differs from another
 OTHERS = 5           # sentences that show something else, of which the bar of a facet is learned
 LEAST = 0.85         # no bar lies lower
 SURE = 0.97          # a core that is so sure of one of the others cannot judge the facet
 OFF = 2.0            # the bar of a facet this core cannot judge: no probability reaches it
 BY_FORM = frozenset({"mixes_languages", "polite", "terse", "jokes", "hedges"})  # rules see these; a core would guess
-SUPPOSING = frozenset({"follows_conditions", "nests_layers"})  # what a case that is thought up can still show
 
 Key = tuple[str, str]
 
@@ -54,19 +48,6 @@ class Cost:
     batches: int
     tokens: int
     seconds: float | None = None
-
-
-@dataclass(frozen=True, repr=False)
-class Sentence:
-    """A sentence, text[start:end] of a message, on one line. `supposed`: the case it speaks of is thought up."""
-
-    conversation: str
-    message: str
-    start: int
-    end: int
-    text: str
-    language: str
-    supposed: bool = False
 
 
 def read(engine: Engine, messages: Sequence[tuple[str, Message]], facets: Mapping[str, Facet], *,
@@ -90,45 +71,6 @@ def read(engine: Engine, messages: Sequence[tuple[str, Message]], facets: Mappin
                 progress(f"the core reads messages {first + 1} to {first + len(batch)}", done + 1, len(groups))
             points += _judged(engine, facets[facet], facets, sentences, bars)
         yield [(conversation, message.id) for conversation, message in batch], points
-
-
-# ---- whose word it is ----------------------------------------------------------------------------------------------
-
-def own_word(conversation: str, message: Message) -> list[Sentence]:
-    """The sentences of a message that are the person's own word about what is so: none where it plays a role or works
-    on a text, none that is quoted, reported or a joke; after "imagine" all are supposed. By the lists of stated.toml.
-    """
-    words = message.text
-    masked = _QUOTED.sub(lambda found: "_" * len(found.group()), words)
-    found: list[Sentence] = []
-    spans = [(start, end, _tongue(words[start:end]), plain(masked[start:end]))
-             for start, end in text.own_sentences(words)]
-    if any(_void(tongue, "message").search(scope) for _, _, tongue, scope in spans):
-        return []
-    supposed = False
-    for place, (start, end, tongue, scope) in enumerate(spans):
-        after = spans[place + 1][3] if place + 1 < len(spans) and len(spans[place + 1][3]) <= 40 else ""
-        supposed = supposed or bool(_void(tongue, "rest").search(scope))
-        joke = _void(tongue, "joke")
-        if (end - start < MIN_CHARACTERS or masked[start:end].count("_") * 3 > end - start
-                or joke.search(scope) or joke.search(after)):
-            continue
-        unsure = supposed or bool(_void(tongue, "sentence").search(scope))
-        found.append(Sentence(conversation, message.id, start, end, text.one_line(words[start:end]), tongue, unsure))
-    return found
-
-
-_QUOTED = re.compile(r"«[^«»]{12,1000}»|“[^“”]{12,1000}”|(?<!\w)\"[^\"\n]{12,1000}\"(?!\w)")
-
-
-def _tongue(sentence: str) -> str:
-    return "ru" if text.language(sentence) == "ru" else "en"
-
-
-@lru_cache(maxsize=16)
-def _void(tongue: str, part: str) -> re.Pattern[str]:
-    table = tomllib.loads((files("twin") / "stated.toml").read_text(encoding="utf-8"))["void"][part]
-    return re.compile("|".join(f"(?:{cue(one)})" for one in table[tongue]))
 
 
 def _sentences(batch: Sequence[tuple[str, Message]]) -> list[Sentence]:
@@ -156,7 +98,7 @@ def _groups(sentences: Sequence[Sentence], facets: Mapping[str, Facet],
         for name, facet in judged.items():
             for_it = np.max([next(near) for _ in facet.supports[language]], axis=0)
             against = np.max([next(near) for _ in facet.rejects[language]], axis=0)
-            fits = np.array([_fits(name, facet, one) for one in mine])
+            fits = np.array([_fits(facet, one) for one in mine])
             margin = for_it - against + SIGNAL * np.array([name in seen for seen in cues]) - 9.0 * ~fits
             best = sorted(range(len(mine)), key=lambda n, m=margin: -m[n])[:A_GROUP]  # type: ignore[misc]
             ranked.append((float(margin[best[0]]), name, [mine[n] for n in best if margin[n] > 0]))
@@ -165,10 +107,10 @@ def _groups(sentences: Sequence[Sentence], facets: Mapping[str, Facet],
     return [(name, [one for _, mine, some in chosen if mine == name for one in some]) for name in order]
 
 
-def _fits(name: str, facet: Facet, sentence: Sentence) -> bool:
+def _fits(facet: Facet, sentence: Sentence) -> bool:
     asking = {example.rstrip().endswith("?") for some in facet.supports.values() for example in some}
     asks = sentence.text.rstrip().endswith("?")
-    return asks in asking and (not sentence.supposed or name in SUPPOSING)
+    return asks in asking and (not sentence.supposed or facet.unit == "question")
 
 
 def _likeness(said: Sequence[str], examples: Sequence[str], embedder: Embedder | None) -> NDArray[np.float64]:

@@ -24,6 +24,7 @@ import numpy as np
 
 from twin import free_claims, reader, text
 from twin.facets import facets, shown
+from twin.own_word import own_word
 from twin.prompt import plain
 from twin.stated import stated
 from twin.types import Embedder, Engine, Message, Sampling
@@ -116,8 +117,8 @@ def by_rules(some: Sequence[Label]) -> list[Found]:
 
 def by_own_word(some: Sequence[Label]) -> list[Found]:
     """The same where the sentence is the person's own word as well: no reported speech, no case thought up, no joke."""
-    return [Found(one.message, facet, one.start, one.end) for key in messages(some) for one in reader.own_word(*key)
-            for facet in shown(one.text) if not one.supposed or facet in reader.SUPPOSING]
+    return [Found(one.message, facet, one.start, one.end) for key in messages(some) for one in own_word(*key)
+            for facet in shown(one.text) if not one.supposed or facets()[facet].unit == "question"]
 
 
 def by_stated(some: Sequence[Label]) -> list[Found]:
