@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 FLOORS: list[list[str]] = [
     ["twin.types"], ["twin.person"], ["twin.errors"], ["twin.foreign"], ["twin.text"], ["twin.russian"],
     ["twin.home"], ["twin.machine"],
-    ["twin.when"], ["twin.cues"], ["twin.question"], ["twin.subquestions"], ["twin.depth"], ["twin.facets"],
-    ["twin.comparison"], ["twin.topics"], ["twin.own_word"], ["twin.stated"], ["twin.claims"],
+    ["twin.when"], ["twin.cues"], ["twin.question"], ["twin.subquestions"], ["twin.scorecard"], ["twin.depth"],
+    ["twin.facets"], ["twin.comparison"], ["twin.topics"], ["twin.own_word"], ["twin.stated"], ["twin.claims"],
     ["twin.profile"], ["twin.timeline"],
     ["twin.verification"], ["twin.position"], ["twin.prompt"], ["twin.phrases"], ["twin.lift"],
     ["twin.plots"], ["twin.report"], ["twin.public"],

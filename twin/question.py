@@ -27,19 +27,29 @@ _ENGLISH = (
     r"(?:can|could|would|will) (?:you|someone|anyone|we|i)\b|has anyone\b|is (?:it|there)\b|"
     r"(?:explain|describe|tell me|show me|help me|give me|compare|define|list|discuss|evaluate|analy[sz]e|"
     r"summari[sz]e|suggest|recommend|propose|advise|outline|clarify|design|translate|calculate|identify|assess|judge|"
-    r"justify|formulate|devise)\b|"
+    r"justify|formulate|devise|trace|predict|sketch|draw up|give (?:us|the)|report (?:the|on|what|how)|solve|"
+    r"illustrate|demonstrate|account for|investigate|critique|appraise|distinguish|contrast|write (?:an?|the)|argue|"
+    r"remind me|examine|state the|name (?:the|one|two|three|some|an?)|develop an?|compose an?|prove that)\b|"
     r"i (?:wonder|want to (?:know|understand)|would like to know|need to know)\b|any (?:ideas|tips)\b")
 _RUSSIAN = (
     r"(?:почему|зачем|отчего|сколько|куда|откуда|где|кто-нибудь|во сколько|насколько|что такое|что будет|что,? если|"
     r"а если|что лучше|что делать|что нужно|что значит|чем (?:лучше|отлича\w*)|в чем (?:разниц|смысл|причин|"
     r"отлич)\w*|"
-    r"из чего|за счет чего|каким образом|есть ли|[\w-]+ ли)\b|"
+    r"из чего|за счет чего|каким образом|есть ли|(?!вряд |едва |то )[\w-]+ ли)\b(?!-)|"
     r"как (?:[\w-]+ ){0,2}?[\w-]+(?:ть|ти|чь|ться|тись)\b|как (?:работа|устро|называ|действу)\w*|"
     r"как(?:ой|ая|ое|ие|ого|им|ую|ими|их) (?:\w+ ){0,2}?(?:лучше|должн|выбрать|нужн|бывают)\w*|"
     r"(?:подскаж|объясн|поясн|опиш|расскаж|покаж|помог|посовету|сравн|оцен|проанализир|перечисл|предлож|назов|"
-    r"спроектиру|разбер|перевед|посчита|уточн|да)(?:и|ите|й|йте)\b|"
+    r"спроектиру|разбер|перевед|посчита|уточн|да|исследу|вычисл|обсуд|найд|докаж|укаж|предскаж|напомн)(?:и|ите|й|йте)\b|"
+    r"(?:составь|проследи|изложи|реши|набросай|разработай|придумай|обоснуй|сопоставь|сформулируй)(?:те)?\b|"
     r"(?:хочу|хотел[аи]? бы) (?:понять|узнать|спросить)\b|интересно,? (?:как|почему|что|есть)\b")
 _START = re.compile(f"(?:{_ENGLISH}|{_RUSSIAN})")
+_STATES = re.compile(  # begins as a question does, and states
+    r"(?:when|where|what|who|which) (?:i|we|you|he|she|it|they|(?:my|our|his|her|their|the) \w+) "
+    r"(?:am|is|are|was|were|have|has|had|did|do|does|been)\b|"
+    r"which (?:is|was|are|were) (?:why|how|what|because|also|not)\b|"
+    r"(?:design|list|trace|judge|outline|contrast|report|state|name) "
+    r"(?:is|was|matters?|means?|makes?|beats?|comes?|takes?)\b|"
+    r"(?:propose|discuss|argue|solve|explain|define) or \w+\W*$|дай(?:те)? бог\b")
 _MARK = re.compile(r"\?+(?=[\s\"'»”)\]!?*_]|$)")  # a question mark inside an address asks nothing
 
 _RESUME = re.compile(  # the story ends here and the question begins
@@ -102,7 +112,10 @@ def is_question(text: str) -> bool:
 
 def asks(sentence: str) -> bool:
     """The same for one sentence."""
-    return bool(_MARK.search(sentence) or _START.match(_GREETING.sub("", plain(sentence).lstrip("-•>. "))))
+    if _MARK.search(sentence):
+        return True
+    said = _GREETING.sub("", plain(sentence).lstrip("-•>. "))
+    return _START.match(said) is not None and not _STATES.match(said)
 
 
 def asked(text: str) -> tuple[list[Asked], list[Span]]:
@@ -172,7 +185,9 @@ _NAMED = re.compile(
     r"(?:you|some\w+|any\w+) tell (?:me )?(?:the|what|who|where|when|which|how (?:many|much))|what is the [\w-]+ of|"
     r"как\w* (?:[\w-]+ ){0,3}?(?:называ|пиш|зовут|звали)\w*|каки[ем] \w+ (?:называ|пиш)\w*)")
 _CLAUSE = re.compile(r"[,;:.] (?:and |then |и |затем )?|\b(?:and|и) (?:then |затем )?")
-_POLITE = "(?:please |briefly |now |critically |пожалуйста,? |кратко |критически )?"
+_POLITE = ("(?:(?:please|briefly|now|critically|then|(?:can|could|will|would) you|how (?:would|could|might|can) you|"
+           "i (?:want|would like) you to|you (?:have|need) to|try to|(?:your|the) task is to|пожалуйста,?|кратко|"
+           "критически|можешь|можете|не могли бы вы|как бы (?:ты|вы)|попробуй(?:те)?) ){0,2}")
 _TASKS = tuple((rule, re.compile(rf"{_POLITE}(?:{verbs})\b")) for rule, verbs in (
     ("fact", "define|list|name|state|identify|mention|recall|label|match|"
              "перечисл\\w+|назов\\w+|укаж\\w+|дайте определение"),

@@ -174,7 +174,7 @@ def _between() -> re.Pattern[str]:
 
 
 @lru_cache(maxsize=65536)
-def _names(word: str) -> bool:
+def content(word: str) -> bool:
     """True for a word that can name a part."""
     if not word[0].isalpha() or len(word) < 2 or word in _function() or _between().fullmatch(word):
         return False
@@ -191,7 +191,7 @@ def runs(low: str) -> tuple[Span, ...]:
     spans: list[Span] = []
     opened = last = -1
     for token in _TOKEN.finditer(low + " |"):
-        if _names(token.group()):
+        if content(token.group()):
             opened, last = token.start() if opened < 0 else opened, token.end()
         elif opened >= 0:
             spans.append((opened, last))
