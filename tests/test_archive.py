@@ -757,6 +757,21 @@ def test_a_version_comes_back_whole_and_stands(held: Archive) -> None:
     assert verify(one, held.messages(keys=keys)).ok
 
 
+def test_words_against_a_claim_and_questions_shown_come_back_and_leave_with_their_message(held: Archive) -> None:
+    one = replace(claim(held, "wants_measurements", ("c", "m2"), ("d", "m2")),
+                  counter=claim(held, "x", ("d", "m1")).evidence)
+    made = profile(one)
+    shown = [DepthOf(claim(held, "x", key).evidence[0], made.questions[0].depth) for key in (("c", "m1"), ("d", "m1"))]
+    kept = snapshot(made, NOON, shown)
+    held.save_snapshot(kept)
+    assert held.snapshots() == [kept]
+    held.forget([("d", "m1")])
+    left, = held.snapshots()
+
+    assert [(len(one.quotes), one.counter) for one in left.claims] == [(2, ())]
+    assert left.questions == kept.questions[:1]
+
+
 def test_a_version_seen_again_only_moves_its_time(held: Archive) -> None:
     first, second = kept(held), kept(held, level=5, made=NOON + timedelta(days=1))
     again = replace(first, made=NOON + timedelta(days=2))

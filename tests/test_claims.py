@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -239,6 +239,55 @@ def test_a_statement_rejected_as_a_rules_claim_does_not_return_as_a_cores() -> N
     rule = only(stated([("talk0", messages["talk0", "m"])], "en"))
     core = free_claims([free(messages, "You live in Ghent.", 0, kind="fact")], messages, "en")
     assert settle(core, [decide("reject", rule)]) == ()
+
+
+def test_a_rejected_statement_does_not_return_in_a_cores_words_that_no_rule_reads() -> None:
+    """The quote names the slot, the words the value; another value of the same sentence is another fact."""
+    messages = own("I live in Ghent.", "I live in Ghent now, near the old dock.")
+    rule = only(stated([(key[0], message) for key, message in messages.items()], "en"))
+    for talk in (0, 1):
+        core = free_claims([free(messages, "Your home is Ghent.", talk, kind="fact")], messages, "en")
+        assert only(core).id != only(settle([rule, *core], ())).id == rule.id
+        assert settle([rule, *core], [decide("reject", rule, text=rule.text)]) == ()
+    other = free_claims([free(messages, "Your dock is old.", 1, kind="fact")], messages, "en")
+    assert only(settle([rule, *other], [decide("reject", rule, text=rule.text)])).text == "Your dock is old."
+
+
+# ---- what is forgotten ---------------------------------------------------------------------------------------------
+
+def test_a_forgotten_claim_leaves_no_mark_on_others() -> None:
+    for texts, decided in ((("I love fog.", "I can't stand fog."), ""), (("I live in Ghent.", "I live in Porto."), ""),
+                           (("I live in Ghent.", "I live in Porto."), "Ghent")):
+        found = said(*texts)
+        stays, goes = named(found, texts[0]), named(found, texts[1])
+        done = [decide("approve", stays)] if decided else []
+        asked = list[set[str]]()
+
+        def forgotten(ids: Iterable[str], name: str = goes.id, asked: list[set[str]] = asked) -> set[str]:
+            asked.append({*ids})
+            return {name} & asked[0]
+
+        assert settle(found, done, forgotten) == settle([stays], done)
+        assert {stays.id, goes.id} <= asked[0]
+
+
+def test_what_says_the_same_as_a_forgotten_claim_is_forgotten_with_it() -> None:
+    messages = own("I live in Ghent.")
+    rule = only(stated([("talk0", messages["talk0", "m"])], "en"))
+    core = free_claims([free(messages, "Your home is Ghent.", 0, kind="fact")], messages, "en")
+    assert settle([rule, *core], (), lambda ids: {rule.id} & {*ids}) == ()
+
+
+# ---- more of what the person decides -------------------------------------------------------------------------------
+
+def test_a_claim_edited_and_pinned_says_both() -> None:
+    found = said("I love fog.", "I love frost.", "I love frost.")
+    one = named(found, "fog")
+    for done in ([decide("pin", one, 1), decide("edit", one, 2, "You love fog at sea.")],
+                 [decide("edit", one, 1, "You love fog at sea."), decide("pin", one, 2)]):
+        first = settle(found, done)[0]
+        assert (first.text, first.authority, first.decided) == ("You love fog at sea.", "approved", "edit+pin")
+        assert settle(settle(found, done), done) == settle(found, done)
 
 
 def test_a_pinned_claim_comes_first_whatever_its_evidence_and_is_not_replaced() -> None:

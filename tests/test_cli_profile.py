@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +42,32 @@ def test_a_file_of_questions_is_one_array_in_order(tmp_path: Path) -> None:
     assert [one["level"] and round(one["level"]) for one in found] == [1, 7, None, 3]
 
 
+def test_a_file_is_split_at_newlines_only_and_a_line_without_words_keeps_its_place(tmp_path: Path) -> None:
+    source = tmp_path / "questions.txt"
+    source.write_text("How do I install it,\u2028or run it?\n12\r\nWhy does the dough stick?\n", encoding="utf-8")
+    rated = document("depth", "--file", source, home=tmp_path)
+    told = run("depth", "--file", source, home=tmp_path)
+
+    assert [one["text"] for one in rated] == ["How do I install it,\u2028or run it?", "12", "Why does the dough stick?"]
+    assert told.returncode == 0
+    assert [line.split()[0] for line in told.stdout.splitlines()] == ["2", "-", "3"]
+
+
+def test_questions_come_from_standard_input_as_utf_8_or_not_at_all(tmp_path: Path) -> None:
+    def piped(data: bytes) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run([sys.executable, "-m", "twin", "depth", "--file", "-", "--json"], input=data,
+                              capture_output=True, check=False, env={**os.environ, "TWIN_HOME": str(tmp_path),
+                                                                     "PYTHONIOENCODING": "ascii:replace"})
+
+    good, bad = piped("Почему тесто липнет?\n".encode()), piped("caf\u00e9, how?\n".encode("latin-1"))
+    assert [one["text"] for one in json.loads(good.stdout)] == ["Почему тесто липнет?"]
+    assert bad.returncode == 2
+    assert "Standard input is not UTF-8" in json.loads(bad.stdout)["what"]
+
+
 @pytest.mark.parametrize("words", [["depth"], ["depth", "a?", "--file", "b.txt"], ["depth", "--file", "no such.txt"],
-                                   ["depth", "12"], ["profile", "--md", "--json"], ["why", "nothing_like_it"],
+                                   ["depth", "12"], ["profile", "--md", "--json"], ["profile", "--md", "--html"],
+                                   ["profile", "--html", "--json"], ["decide", "undo", "1"], ["why", "nothing_like_it"],
                                    ["decide", "edit", "1"], ["history", "zzz"], ["audit-portrait", "no such.md"],
                                    ["lift", "?!"]])
 def test_bad_use_is_two_sentences_and_status_2(words: list[str], home: Path) -> None:
@@ -102,6 +129,23 @@ def test_a_decision_lasts_and_history_tells_what_changed(tmp_path: Path) -> None
 
     assert len(kept) == 2
     assert first in [claim["id"] for claim in found["went"]]
+
+
+def test_each_decision_is_answered_with_what_it_did_and_an_undo_with_what_is_back(tmp_path: Path) -> None:
+    document("import", SAMPLE, home=tmp_path)
+    name = document("profile", home=tmp_path)["claims"][0]["facet"]
+    said = {action: run("decide", action, name, *text, home=tmp_path).stderr for action, text in (
+        ("approve", []), ("edit", ["My own words."]), ("reject", []))}
+    document("profile", home=tmp_path)
+    back = [run("decide", "undo", name, home=tmp_path) for _ in range(4)]
+
+    for action, words in (("approve", "counts as your own word"), ("edit", "your words"), ("reject", "no profile")):
+        assert words in said[action]
+        assert f"twin decide undo {name}" in said[action]
+    for done, words in zip(back, ("has your words", "is approved", "as it was found", "no decision"), strict=True):
+        assert words in done.stderr
+        assert "twin decide undo" not in done.stderr
+    assert [done.returncode for done in back] == [0, 0, 0, 2]
 
 
 def test_a_portrait_is_audited_and_confirmed_words_count(tmp_path: Path) -> None:

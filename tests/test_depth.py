@@ -356,7 +356,8 @@ def test_what_only_begins_like_a_question_asks_nothing(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "how i can install it", "what should i do next", "When does the bus leave", "Где взять ключи", "почему липнет тесто",
-    "Есть ли смысл чинить", "what you would do here", "Design a course for beginners.", "Which is better for frost"])
+    "how i can install it", "what should i do next", "When does the bus leave", "Где взять ключи",
+    "почему липнет тесто", "Есть ли смысл чинить", "what you would do here", "Design a course for beginners.",
+    "Which is better for frost"])
 def test_a_question_needs_no_mark(text: str) -> None:
     assert is_question(text)

@@ -88,3 +88,43 @@ def test_a_phrase_is_found_by_any_of_its_words() -> None:
     assert "works_under_constraints" in shown("It must cost no more than that.")
     assert "asks_what_happened" in shown("Кто-нибудь из вас пробовал солому?")
     assert "wants_measurements" in shown("Three benchmarks of the pump.")
+
+
+@pytest.mark.parametrize(("facet", "sentence"), [
+    ("polite", "They have never once tried to please me."), ("polite", "Благодаря дождю всё выросло."),
+    ("polite", "Thanks to the rain it all grew."),
+    ("wants_measurements", "I never measure."), ("wants_measurements", "Nobody measured anything."),
+    ("wants_measurements", "Никто ничего не измерял."), ("wants_measurements", "Я никогда не замеряю."),
+    ("parts_as_roles", "Он служит в армии."), ("parts_as_roles", "He acts as if the shed were his."),
+    ("looks_for_core", "Главное управление закрыто."), ("looks_for_core", "По сути, я опоздала."),
+    ("follows_conditions", "He asked me what if it rains."), ("asks_why", "Почему-то листья жёлтые."),
+    ("keeps_records", "I never write anything down."), ("counts_money", "На огород любо-дорого смотреть."),
+    ("mixes_languages", "Їжак живе в моєму саду."), ("mixes_languages", "Мій сад має новий design паркану."),
+    ("mixes_languages", "Моя мати варила борщ.")])
+def test_a_word_alone_is_no_habit(facet: str, sentence: str) -> None:
+    """Negated forms, other senses of the word and other Slavic languages show nothing."""
+    assert facet not in shown(sentence)
+
+
+def test_mixing_languages_takes_words_of_both() -> None:
+    assert "mixes_languages" in shown("Пришли мне draft письма про забор.")
+    assert "mixes_languages" in shown("Bring the лопата to the garden in the morning, we start at nine.")
+
+
+@pytest.mark.parametrize(("facet", "sentence"), [
+    ("iterates_variants", "It was the variant Omicron."), ("iterates_variants", "Это вариант «Омикрон»."),
+    ("plans_steps", "My plan B is a shop."), ("plans_steps", "Мой план Б - лавка."),
+    ("doubts_self", "Mother says I may be wrong about her."), ("doubts_self", "Neighbours tell me I was wrong."),
+    ("doubts_self", "Nobody was wrong about the roses."), ("doubts_self", "Мама говорит, что я ошибаюсь."),
+    ("tells_experience", "Can a thing I built teach me to listen?"), ("tells_experience", "Nobody planted anything."),
+    ("tells_experience", "Может ли вещь, которую я построила, научить меня слушать?"),
+    ("states_preferences", "Mother loves old roses."), ("states_preferences", "Сестра не любит розы."),
+    ("values_craft", "Nobody did it well here."), ("values_independence", "She fixed it herself."),
+    ("values_independence", "Он починил сам."), ("works_under_constraints", "Nobody has a budget here."),
+    ("asks_for_criticism", "The critics tore the film apart."), ("asks_what_happened", "Why did the pump stop?"),
+    ("asks_for_form", "Nobody asked for a table."), ("hedges", "What sort of pump is it?"),
+    ("hedges", "Этого не может быть."), ("jokes", "Это не шутка."), ("jokes", "См. схему (лист 2 (вид сбоку))."),
+])
+def test_what_others_do_and_words_in_another_sense_do_not_show_the_habit_of_the_writer(facet: str,
+                                                                                       sentence: str) -> None:
+    assert facet not in shown(sentence)

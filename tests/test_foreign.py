@@ -182,3 +182,51 @@ def test_a_megabyte_of_anything_takes_less_than_three_seconds(unit: str) -> None
     foreign_spans(text)
 
     assert time.process_time() - began < 3.0
+
+
+ARTICLE_EN = ("I live in Bristol and I work as a nurse, and every winter I ask myself what a city owes to those who "
+              "keep it alive at night. Why do we pay the least to the people we need the most, and what would have to "
+              "change in us before we paid them more? The answer is not in the budget.")
+ARTICLE_RU = ("Я живу в Твери и работаю медсестрой, и каждую зиму спрашиваю себя, чем город обязан тем, кто держит его "
+              "живым по ночам. Почему мы меньше всего платим тем, кто нам нужнее всего, и что должно измениться в нас "
+              "самих, чтобы мы стали платить им больше и не стыдились этого? Ответ не в бюджете.")
+
+
+@pytest.mark.parametrize("asked", [
+    "Summarize this article", "Summarize this", "Can you shorten this?", "Rewrite this email", "Translate",
+    "Proofread.",
+    "Please fix the grammar", "What do you think of this essay?", "Thoughts on this letter?", "Is this text correct?",
+    "Hi! Could you translate this into Russian please?", "tl;dr", "Explain the following passage to a child",
+    "Перескажи", "Сократи", "Переведи это", "Исправь ошибки", "Переведи на английский, пожалуйста.",
+    "Что думаешь об этой статье?", "Проверь запятые", "Можешь сократить?", "О чём этот текст?",
+    "Сделай краткий пересказ",
+])
+@pytest.mark.parametrize("gap", ["\n", "\n\n"])
+def test_a_block_under_a_request_that_names_a_text_is_pasted_without_a_colon(asked: str, gap: str) -> None:
+    for article in (ARTICLE_EN, ARTICLE_RU):
+        assert own(f"{asked}{gap}{article}") == asked
+        assert own(f"Hello there.\n\n{asked}{gap}{article}\n\n{article}") == f"Hello there.\n\n{asked}"
+
+
+@pytest.mark.parametrize("asked", ["Summarize this article", "Can you translate this chapter?", "Перескажи эту статью",
+                                   "Переведи этот отрывок на английский"])
+def test_a_request_after_the_text_makes_the_text_before_it_pasted(asked: str) -> None:
+    assert own(f"{ARTICLE_EN}\n\n{ARTICLE_RU}\n\n{asked}") == own(f"{ARTICLE_RU}\n{asked}") == asked
+
+
+@pytest.mark.parametrize("asked", ["Thoughts?", "What do you think?", "What do you think of this?", "Is this correct?",
+                                   "Translate it.", "Что думаешь?", "Что скажешь об этом?", "Переведи это."])
+def test_ones_own_story_before_a_request_stays_own(asked: str) -> None:
+    """Whether facts may be taken from it is own_word's and stated's to decide."""
+    assert foreign(f"{ARTICLE_EN}\n\n{asked}") == foreign(f"{ARTICLE_RU}\n\n{asked}") == []
+
+
+@pytest.mark.parametrize("text", [
+    f"Thoughts?\n\n{ARTICLE_EN}", f"Что думаешь?\n\n{ARTICLE_RU}", f"Explain this\n\n{ARTICLE_EN}",
+    f"Translate my letter\n\n{ARTICLE_EN}", f"Перескажи мою мысль\n\n{ARTICLE_RU}",
+    "Summarize this article\n\nIt is in the file.",
+    f"He told me to translate this article.\n\n{ARTICLE_EN}", f"I want to rewrite the login page.\n\n{ARTICLE_EN}",
+    f"Исправь ошибки в моём плане\n\n{ARTICLE_RU}", f"Check the oven\n\n{ARTICLE_EN}",
+])
+def test_a_block_under_a_request_that_may_be_about_oneself_stays_own(text: str) -> None:
+    assert foreign(text) == []

@@ -661,6 +661,61 @@ def test_what_a_turn_recalled_of_what_was_typed_goes_too(archive: Archive) -> No
     assert places_of(archive.home.root, SECRET) == []
 
 
+@pytest.mark.parametrize("target", [
+    "1", "turn:1", "twin:chat/1", "twin:chat", "conversation:twin:chat", "chat", "twin", "kind:twin"])
+def test_a_turn_that_is_no_own_word_can_be_forgotten(archive: Archive, target: str) -> None:
+    """With `remember off`, and from before there were own words in chats."""
+    archive.add([talk("c", OTHER)])
+    for name, question, answer in (("1", SECRET, ANSWER), ("2", "И всё?", f"Да. Ты сказал: {SECRET}")):
+        archive.save_turn(turn(name, question, answer, time=NOON), own=False)
+    archive.save_turn(turn("3", "Что ещё?", f"Говорят: {SECRET}", chat="other"), own=False)
+    gone = forget(archive, target)
+
+    left = {"И всё?": f"Да. Ты сказал: {MARK}"} if "1" in target else {}
+    left |= {} if target.endswith("twin") else {"Что ещё?": f"Говорят: {MARK}"}
+    assert {one.question: one.answer for one in archive.turns()} == left
+    assert (gone.messages, gone.tombstones, gone.turns, gone.clean) == (0, 0, 3, True)
+    assert gone.kind == ("turn" if "1" in target else "conversation" if "chat" in target else "kind")
+    assert [check.before > len(SECRET) for check in gone.proof if check.where == "archive.sqlite"] == [True]
+    assert texts(archive) == [OTHER]
+    for text in (SECRET, ANSWER):
+        assert places_of(archive.home.root, text) == []
+
+
+def test_what_a_core_says_in_every_answer_is_no_trace_of_one_of_them(archive: Archive) -> None:
+    usual = "I know nothing of that from your records."
+    archive.save_turn(turn("1", SECRET, f"{usual} {ANSWER}"), own=False)
+    archive.save_turn(turn("2", "And?", usual), own=False)
+    gone = forget(archive, "1")
+
+    assert gone.clean
+    assert [one.answer for one in archive.turns()] == [usual]
+    assert places_of(archive.home.root, ANSWER) == []
+
+
+def test_a_chat_goes_with_turns_of_both_sorts_and_twin_means_all_of_them(archive: Archive) -> None:
+    for chat, typed, asked in (("chat", SECRET, OTHER), ("other", "Why does rye need wet hands?", "Who sells rye?")):
+        type_in(archive, f"{chat} 1", typed, chat=chat)
+        archive.save_turn(turn(f"{chat} 2", asked, "Yes.", chat=chat), own=False)
+    assert forget(archive, "chat").turns == 2
+    assert [one.id for one in archive.turns()] == ["other 1", "other 2"]
+    gone = forget(archive, "twin")
+
+    assert (archive.turns(), texts(archive), gone.clean) == ([], [], True)
+    with pytest.raises(UsageError, match="Nothing here is called"):
+        forget(archive, "twin")
+
+
+def test_a_chat_and_a_conversation_of_one_name_are_told_apart(archive: Archive) -> None:
+    archive.add([talk("chat", OTHER)])
+    archive.save_turn(turn("1", SECRET, ANSWER), own=False)
+    with pytest.raises(UsageError, match="conversation:chat, conversation:twin:chat"):
+        forget(archive, "chat")
+    forget(archive, "conversation:twin:chat")
+
+    assert (archive.turns(), texts(archive)) == ([], [OTHER])
+
+
 # ---- the proof -------------------------------------------------------------------------------------------------------
 
 def test_the_proof_finds_it_before_and_not_after(archive: Archive) -> None:

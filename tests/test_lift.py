@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
@@ -112,6 +114,33 @@ def test_a_claim_without_questions_or_with_flat_ones_only_has_no_contrast():
     assert contrast(person(flat), quoting(flat)) is None
 
 
+@pytest.mark.parametrize(("own", "flat"), [
+    ("If I run the core on two machines, how does that affect the memory and the heat?", "How do I run the core?"),
+    ("Если я запущу ядро на двух машинах, как это повлияет на память и на тепло?", "Как запустить ядро?")])
+def test_nobody_is_told_that_they_do_not_ask_what_they_ask(own: str, flat: str):
+    asked = contrast(person(own), quoting(own))
+    assert asked is not None and asked.flat == flat
+    assert contrast(person(own, flat), quoting(own)) is None
+    assert contrast(person(own, flat.replace("How do I", "How to") + " Thanks."), quoting(own)) is None
+
+
+def test_only_a_facet_of_asking_has_a_contrast():
+    style = replace(quoting(DEEP["en"][0]), facet="works_under_constraints")
+    assert contrast(person(DEEP["en"][0]), quoting(DEEP["en"][0])) is not None
+    assert contrast(person(DEEP["en"][0]), style) is None
+
+
+@pytest.mark.parametrize("own", [
+    "Who designs the designer of the whole orchestra?",
+    "What did other people with the same radios really find when they measured it?",
+    "How should I weigh three stations that disagree, when one is late and one is early?",
+    "А что на самом деле показывают дешёвые датчики через год на улице?",
+    "Может ли собака сама придумать себе правила и менять их?"])
+def test_a_flat_question_about_something_else_is_no_contrast(own: str):
+    pair = contrast(person(own), quoting(own))
+    assert pair is None or not re.match(r"(?:What (?:is|are)|Кто|Как показывать)", pair.flat)
+
+
 # ---- lifting -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("tongue", ["en", "ru"])
@@ -189,3 +218,20 @@ def test_a_copy_of_an_own_question_is_not_a_lifted_one():
     flat, own = "How do I move the greenhouse?", DEEP["en"]
     made = lift(flat, person(*own), scripted(own[0]))
     assert made.origin == "rule" and own[0] not in made.lifted
+
+
+@pytest.mark.parametrize(("flat", "way"), [
+    ("How do I build a cellar?", "Did other people really build a cellar"),
+    ("How do I water tomatoes?", "If I water tomatoes, how does that affect"),
+    ("How do I plant a garden?", "How could a system that has to plant a garden"),
+])
+def test_the_way_in_which_the_same_things_were_asked_comes_before_the_commonest(flat: str, way: str):
+    own = DEEP["en"]
+    made = lift(flat, person(*own))
+    assert made.lifted[0].startswith(way)
+    assert set(content(flat)) & set(content(made.because[0].quote)) or made.because[0].quote in own[:2]
+
+
+def test_the_way_of_the_same_things_comes_first_in_russian_too():
+    assert lift("Как строить погреб?", person(*DEEP["ru"])).lifted[0].startswith("Кто-нибудь на самом деле пробовал")
+    assert lift("Как поливать помидоры?", person(*DEEP["ru"])).lifted[0].startswith("Если поливать помидоры, как это")

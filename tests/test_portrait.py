@@ -1,18 +1,23 @@
 """A portrait is checked against the person's own words; what it puts in their mouth waits for them."""
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from twin.archive import Archive
+from twin.cli_portrait import _chosen
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import UsageError
 from twin.home import Home
 from twin.portrait import Audit, Verdict, audit, confirmed
 from twin.profile import build
+from twin.self_profile import portrait_text
 from twin.types import Conversation, Message, Prompt
+from twin.verdicts import QUOTES
 
 TIME = datetime(2025, 5, 4, tzinfo=UTC)
 
@@ -70,10 +75,12 @@ OWN = {
     "en": ["If I dig a pond, what happens to the frogs and the drains?",
            "If we sell the cow, what happens to the meadow and the hay?",
            "I measured the soil every noon for a week.", "I measured the rain and counted the worms.",
+           "I measured the pond and the well.", "I measured every fence post.",
            "I do not like coffee.", "Do you keep bees?"],
     "ru": ["Если выкопать пруд, что будет с лягушками и дренажом?",
            "Если продать корову, что будет с лугом и сеном?",
            "Я неделю замерял температуру почвы в полдень.", "Я замерил осадки и посчитал червей.",
+           "Я измерил пруд и колодец.", "Я измерил каждый столб забора.",
            "Я не люблю кофе.", "Ты держишь пчёл?"],
 }
 PORTRAIT = {"en": ENGLISH, "ru": RUSSIAN}
@@ -130,7 +137,8 @@ def test_a_habit_with_quotes_is_supported_and_a_denied_one_contradicted(tongue: 
     shown = of(result, {"en": "You always look", "ru": "Ты всегда ищешь"}[tongue])
     assert shown.verdict == "supported" and {one.quote for one in shown.quotes} == set(OWN[tongue][:2])
     denied = of(result, {"en": "You never measure", "ru": "Ты никогда ничего"}[tongue])
-    assert denied.verdict == "contradicted" and {one.quote for one in denied.quotes} == set(OWN[tongue][2:4])
+    assert denied.verdict == "contradicted" and len(denied.quotes) == QUOTES
+    assert {one.quote for one in denied.quotes} <= set(OWN[tongue][2:6])
 
 
 @pytest.mark.parametrize(("portrait", "own", "verdict"), [
@@ -151,11 +159,171 @@ def test_the_same_said_by_the_person_supports_and_its_opposite_contradicts(
 
 
 @pytest.mark.parametrize(("portrait", "own"), [
-    ("You never ask why things are so.", ["Why do the leaves fall?", "Why does the soil crack?"]),
-    ("Ты никогда не спрашиваешь, почему всё так.", ["Почему желтеют листья?", "Почему трескается почва?"]),
+    ("You never ask why things are so.", ["Why do the leaves fall?", "Why does the soil crack?",
+                                            "Why is the well so low?", "Why do the hens moult?"]),
+    ("Ты никогда не спрашиваешь, почему всё так.", ["Почему желтеют листья?", "Почему трескается почва?",
+                                                     "Почему обмелел колодец?", "Почему линяют куры?"]),
 ])
 def test_a_denial_reaches_over_the_comma_of_its_own_clause(portrait: str, own: list[str]) -> None:
     assert check(portrait, *own).sentences[0].verdict == "contradicted"
+
+
+MEASURED = {"en": ["I measured the soil at noon.", "I measured the rain and the wind.",
+                   "I measured the pond and the well.", "I measured every fence post."],
+            "ru": ["Я измерил почву в полдень.", "Я измерил осадки и ветер.", "Я измерил пруд и колодец.",
+                   "Я измерил каждый столб забора."]}
+THINGS = {"en": ["cart", "horse", "barrel", "ladder", "basket", "bench", "lamp", "stove", "clock", "table", "chair",
+                 "spade", "bucket", "broom", "kettle", "shelf"],
+          "ru": ["телегу", "лошадь", "бочку", "лестницу", "корзину", "скамью", "лампу", "печку", "метлу", "стол",
+                 "лопату", "ведро", "чайник", "полку", "куртку", "шапку"]}
+IDLE = {"en": [f"The {what} stood near the old gate." for what in THINGS["en"]],
+        "ru": [f"У старых ворот вчера видели {what}." for what in THINGS["ru"]]}
+
+
+@pytest.mark.parametrize(("tongue", "portrait", "verdict"), [
+    ("en", "You ask for measurements.", "supported"),
+    ("en", "You look at hard data first.", "supported"),
+    ("en", "The user relies on measurements.", "supported"),
+    ("en", "You always measure.", "supported"),
+    ("en", "You hate measurements and ask for none.", "contradicted"),
+    ("en", "You value gut feeling above measurements.", "contradicted"),
+    ("en", "Instead of measurements, you trust your gut.", "contradicted"),
+    ("en", "You don't measure anything.", "contradicted"),
+    ("en", "You rarely measure.", "contradicted"),
+    ("en", "Your teacher asks for measurements all the time.", "no evidence"),
+    ("en", "You have a teacher who asks for measurements.", "no evidence"),
+    ("en", "Your teacher asks you for measurements.", "no evidence"),
+    ("en", "You measure things only when forced to.", "no evidence"),
+    ("en", "You ask for measurements, but rarely.", "no evidence"),
+    ("en", "You do not avoid measurements.", "no evidence"),
+    ("en", "You do not always measure.", "no evidence"),
+    ("en", "You laugh at measurements.", "no evidence"),
+    ("en", "You find measurements boring.", "no evidence"),
+    ("en", "You should measure more.", "no evidence"),
+    ("ru", "Ты просишь измерений.", "supported"),
+    ("ru", "Тебе важны измерения.", "supported"),
+    ("ru", "Пользователь опирается на измерения.", "supported"),
+    ("ru", "Ты всегда измеряешь.", "supported"),
+    ("ru", "Ты терпеть не можешь измерения.", "contradicted"),
+    ("ru", "Ты ненавидишь измерения.", "contradicted"),
+    ("ru", "Ты ценишь чутьё выше измерений.", "contradicted"),
+    ("ru", "Вместо измерений ты полагаешься на чутьё.", "contradicted"),
+    ("ru", "Ты редко измеряешь.", "contradicted"),
+    ("ru", "Твой учитель постоянно просит измерений.", "no evidence"),
+    ("ru", "У тебя есть учитель, который просит измерений.", "no evidence"),
+    ("ru", "Ты измеряешь, только если заставят.", "no evidence"),
+    ("ru", "Только если заставят, ты измеряешь.", "no evidence"),
+    ("ru", "Ты не избегаешь измерений.", "no evidence"),
+    ("ru", "Ты не всегда измеряешь.", "no evidence"),
+    ("ru", "Ты смеёшься над измерениями.", "no evidence"),
+    ("ru", "Ты считаешь измерения лишними.", "no evidence"),
+])
+def test_a_habit_counts_only_as_the_person_s_own_and_only_as_it_is_said(tongue: str, portrait: str,
+                                                                        verdict: str) -> None:
+    assert check(portrait, *MEASURED[tongue]).sentences[0].verdict == verdict
+
+
+@pytest.mark.parametrize(("tongue", "portrait"), [
+    ("en", "You always measure."), ("en", "You ask for measurements all the time."), ("en", "You rarely measure."),
+    ("ru", "Ты всегда измеряешь."), ("ru", "Ты постоянно просишь измерений."), ("ru", "Ты редко измеряешь."),
+])
+def test_how_often_is_judged_by_how_often(tongue: str, portrait: str) -> None:
+    judged, = check(portrait, *MEASURED[tongue][:3], *IDLE[tongue]).sentences
+    assert judged.verdict == "no evidence" and {"en": "3 of 19", "ru": "3 из 19"}[tongue] in judged.reason
+    assert not judged.quotes
+
+
+@pytest.mark.parametrize(("tongue", "portrait"), [("en", "You never measure."), ("ru", "Ты никогда не измеряешь.")])
+def test_a_facet_shown_weakly_denies_nothing(tongue: str, portrait: str) -> None:
+    assert check(portrait, *MEASURED[tongue][:2]).sentences[0].verdict == "no evidence"
+    assert check(portrait, *MEASURED[tongue]).sentences[0].verdict == "contradicted"
+
+
+@pytest.mark.parametrize(("tongue", "portrait"), [("en", "You ask for measurements."), ("ru", "Ты просишь измерений.")])
+def test_what_shows_no_more_than_with_others_supports_nothing(tongue: str, portrait: str) -> None:
+    own = said(*MEASURED[tongue])
+    profile = build(own)
+    claim = profile.claim("wants_measurements")
+    assert claim is not None
+    common = replace(profile, claims=(replace(claim, confidence=0.3),))
+    judged, = audit(portrait, own, common).sentences
+    assert judged.verdict == "no evidence" and claim.text in judged.reason
+    judged, = audit(portrait, own, profile).sentences
+    assert judged.verdict == "supported"
+
+
+@pytest.mark.parametrize(("portrait", "own", "verdict"), [
+    ("You teach an evening pottery class on Fridays.", "I teach an evening pottery class on Fridays.", "supported"),
+    ("You do not teach an evening pottery class on Fridays.", "I teach an evening pottery class on Fridays.",
+     "contradicted"),
+    ("You teach a pottery class on Mondays.", "I teach an evening pottery class on Fridays.", "no evidence"),
+    ("You eat meat every day.", "I don't eat meat.", "contradicted"),
+    ("You never eat meat.", "I don't eat meat.", "supported"),
+    ("Ты ешь мясо.", "Я не ем мясо с 2010 года.", "contradicted"),
+    ("Ты не ешь мясо.", "Я не ем мясо с 2010 года.", "supported"),
+    ("Ты не ешь мясо с 2015 года.", "Я не ем мясо с 2010 года.", "no evidence"),
+    ("У тебя 3 кошки.", "У меня 2 кошки.", "no evidence"),
+    ("You eat meat.", "I eat meat every day.", "supported"),
+    ("You always drink tea.", "I drink tea.", "no evidence"),
+    ("You like coffee cake.", "I don't like coffee.", "no evidence"),
+    ("You eat meat only when you are ill.", "I don't eat meat.", "no evidence"),
+    ("You live in Porto and are the best cook of your street.", "I live in Porto.", "no evidence"),
+    ("I live in Porto, and you know it.", "I live in Porto.", "no evidence"),
+    ("Your teacher lives in Porto.", "I live in Porto.", "no evidence"),
+    ("You're allergic to nuts.", "I'm allergic to nuts.", "supported"),
+    ("Ты ешь мясо.", "Я не ем мясо, это правда.", "contradicted"),
+    ("Ты не ешь мясо.", "Я не ем мясо, это правда.", "supported"),
+    ("Вы ешьте мясо каждый день.", "Я не ем мясо.", "no evidence"),
+    ("Ты ешь мясо каждый день.", "Я не ем мясо.", "contradicted"),
+    ("Вы живёте в Коломне.", "Я живу в Коломне.", "supported"),
+    ("Ты не живёшь в Коломне.", "Я живу в Коломне.", "contradicted"),
+    ("Твой учитель живёт в Коломне.", "Я живу в Коломне.", "no evidence"),
+    ("Тебе нравится чай.", "Мне не нравится чай.", "contradicted"),
+    ("Ты ешь мясо, только если болеешь.", "Я не ем мясо.", "no evidence"),
+])
+def test_a_stated_fact_supports_itself_and_contradicts_its_denial(portrait: str, own: str, verdict: str) -> None:
+    assert check(portrait, own).sentences[0].verdict == verdict
+
+
+@pytest.mark.parametrize(("portrait", "own"), [
+    ("You rarely keep two old hens.", "I keep two old hens."),
+    ("You always keep two old hens.", "I keep two old hens."),
+    ("Your teacher keeps two old hens.", "I keep two old hens."),
+    ("Ты редко чинишь старый насос.", "Я чиню старый насос."),
+    ("Твой учитель чинит старый насос.", "Я чиню старый насос."),
+])
+def test_another_subject_or_another_frequency_is_not_the_same(portrait: str, own: str) -> None:
+    assert check(portrait, own).sentences[0].verdict == "no evidence"
+
+
+def test_what_the_person_said_both_ways_or_took_back_decides_nothing() -> None:
+    assert check("You like plain coffee.", "I like plain coffee.",
+                 "I do not like plain coffee.").sentences[0].verdict == "no evidence"
+    moved = [(f"talk {n}", Message(f"m{n}", "user", one, time=TIME.replace(year=2020 + n)))
+             for n, one in enumerate(["I live in old Porto.", "I live in Leeds."])]
+    verdicts = [audit(f"You live in {where}.", moved, build(moved)).sentences[0].verdict
+                for where in ("old Porto", "Leeds")]
+    assert verdicts == ["no evidence", "supported"]
+
+
+@pytest.mark.parametrize(("mark", "fallen", "kept"), [
+    ("Was", "supported", "contradicted"), ("Yes, outgrown", "supported", "contradicted"),
+    ("Был", "supported", "contradicted"), ("Да, перерос", "supported", "contradicted"),
+    ("Yes", "supported", "supported"), ("No", "contradicted", "contradicted")])
+def test_a_level_left_behind_is_looked_up_in_the_table_of_levels(mark: str, fallen: str, kept: str) -> None:
+    flat = [f"How do I clean a {what}?" for what in THINGS["en"][:10]]
+    deep = [f"If I move the {what}, how does that affect the orchard and the neighbours?"
+            for what in THINGS["en"][10:15]]
+    row = f'| 1 | "How do I clean a rug?" | {mark} |'
+
+    def verdict(*own: str, dated: bool = True) -> str:
+        pairs = [(f"talk {n}", Message(f"m{n}", "user", one, time=TIME.replace(day=n + 1) if dated else None))
+                 for n, one in enumerate(own)]
+        return audit(row, pairs, build(pairs)).sentences[0].verdict
+    assert verdict(*flat, *deep) == fallen
+    assert verdict(*deep, *flat) == kept
+    past = mark not in ("Yes", "No")
+    assert (verdict(*flat, *deep, dated=False) == "no evidence") is past
 
 
 @BOTH
@@ -207,6 +375,7 @@ def test_words_it_says_are_yours_are_offered_and_those_it_says_are_not_are_not(t
     assert [one.text for one in result.attributed] == expected
     assert [PORTRAIT[tongue][one.start:one.end] for one in result.attributed] == expected
     assert [bool(one.mark) for one in result.attributed] == [False, False, True, True]
+    assert [one.denied for one in result.attributed] == [False, False, True, False]
     assert all(one.found is None for one in result.attributed)
 
 
@@ -275,6 +444,46 @@ def test_confirming_more_later_adds_to_the_same_conversation() -> None:
 def test_a_choice_that_is_none_is_refused(chosen: list[int]) -> None:
     with pytest.raises(UsageError, match="chosen"):
         confirmed(check(ENGLISH), chosen, TIME, "p")
+
+
+# ---- on the command line, and from a file --------------------------------------------------------------------------
+
+@BOTH
+def test_the_command_line_says_which_words_the_text_itself_denies(
+        tongue: str, capsys: pytest.CaptureFixture[str]) -> None:
+    result = check(PORTRAIT[tongue])
+    assert _chosen(result, None, False) == []
+    shown = capsys.readouterr().out.splitlines()
+    denied, marked = (next(line for line in shown if words in line) for words in
+                      {"en": ("plant garlic", "steer a garden"), "ru": ("посадить чеснок", "направлять сад")}[tongue])
+    assert "the text says you did not ask this" in denied and {"en": "No", "ru": "Нет"}[tongue] in denied
+    assert "did not ask" not in marked and {"en": "Now", "ru": "Сейчас"}[tongue] in marked
+    assert sum("did not ask" in line for line in shown) == 1
+
+
+@BOTH
+def test_all_takes_no_words_that_the_text_itself_denies_but_their_number_does(tongue: str) -> None:
+    result = check(PORTRAIT[tongue])
+    assert _chosen(result, "all", True) == [0, 1, 3]
+    assert _chosen(result, "3", True) == [2]
+
+
+def chats(*talks: list[tuple[str, str]]) -> str:
+    return json.dumps([{"uuid": f"talk {n}", "name": "", "created_at": "2025-05-04T10:00:00Z", "chat_messages": [
+        {"uuid": f"m{n}.{place}", "sender": sender, "text": text, "created_at": "2025-05-04T10:00:00Z"}
+        for place, (sender, text) in enumerate(talk)]} for n, talk in enumerate(talks)])
+
+
+def test_a_file_of_several_chats_is_no_portrait(tmp_path: Path) -> None:
+    ask, answer, more = ("human", "Who am I?"), ("assistant", "You keep bees."), ("assistant", "You keep hens.")
+    for name, talks in {"one": [[ask, answer, ask, more]], "single": [[ask, answer], [ask]]}.items():
+        file = tmp_path / f"{name}.json"
+        file.write_text(chats(*talks), encoding="utf-8")
+        assert portrait_text(file).startswith("You keep bees.")
+    file.write_text(chats([ask, answer], [ask, more]), encoding="utf-8")
+    with pytest.raises(UsageError, match="2 conversations with 2 answers") as refused:
+        portrait_text(file)
+    assert "the one answer into a file of its own" in str(refused.value.next_step)
 
 
 # ---- with a core ---------------------------------------------------------------------------------------------------

@@ -106,6 +106,51 @@ def test_whatever_was_asked_the_table_adds_up(rows: list[tuple[int, str | None]]
     assert table(made) == found and headline(made) == told
 
 
+def test_a_question_pasted_into_many_conversations_counts_once() -> None:
+    same = [asked(7, "2025-05", n, "How does a garden design itself?") for n in range(8)]
+    others = [asked(2, "2025-05", 20 + n) for n in range(8)]
+    made = profile([*same, *others])
+    told = headline(made)
+
+    assert told and (told.n, told.level) == (9, 2)
+    assert [row.n for row in table(made)] == [0, 8, 0, 0, 0, 0, 1]
+
+
+def test_of_equal_questions_the_latest_stands() -> None:
+    made = profile([asked(3, month, text="Why does it leak?") for month in (None, "2025-02", "2025-09", "2025-04")])
+
+    (one,) = split(made)[1]
+    assert one.evidence.time is not None and one.evidence.time.month == 9
+
+
+FOREIGN = ("Wie kann ich die Pumpe auf dem Dach und im Keller mit {} Rohren verbinden?",
+           "Як мені з'єднати насос на даху і в підвалі, якщо є лише {} труби?")
+
+
+@pytest.mark.parametrize("foreign", FOREIGN)
+def test_a_language_that_no_rule_reads_gives_no_position(foreign: str) -> None:
+    def mixed(unread: int, read: int) -> Profile:
+        return profile([asked(2, None, n, foreign.format(n)) for n in range(unread)]
+                       + [asked(2, None, 100 + n) for n in range(read)])
+
+    assert headline(mixed(45, 0)) is None
+    assert headline(mixed(20, 20)) is None
+    assert headline(mixed(4, 40)) is not None
+
+
+def test_short_questions_that_could_be_english_are_judged_together() -> None:
+    short = ("Warum stoppt die Pumpe {}?", "Wo liegt das Rohr {}?", "Was kostet der Filter {}?")
+    assert headline(profile([asked(2, None, n, short[n % 3].format(n)) for n in range(30)])) is None
+
+
+def test_confirmed_words_are_counted_in_the_headline() -> None:
+    questions = [asked(3, None, n) for n in range(6)]
+    told = headline(profile([replace(one, evidence=replace(one.evidence, confirmed=n < 2))
+                             for n, one in enumerate(questions)]))
+
+    assert told and (told.n, told.confirmed) == (6, 2)
+
+
 # ---- the table ---------------------------------------------------------------------------------------------------
 
 def test_a_ladder_climbed_shows_every_status() -> None:

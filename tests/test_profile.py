@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin.errors import UsageError
-from twin.person import Claim, Decision, FreeClaim, Profile
+from twin.person import Claim, Decision, Depth, FreeClaim, Profile, SubQuestion
 from twin.profile import COMMON_CAP, ORDINARY_CAP, RULE_CAP, Point, build, candidates, facets
-from twin.report import render
+from twin.report import numbers, render
 from twin.types import Message, to_plain
 
 PRAISE = re.compile(r"brilliant|gifted|\brare\b|exceptional|genius|impressive|гениальн|редк|выдающ|блестящ|талант",
@@ -100,7 +100,8 @@ def test_one_conversation_is_never_enough_for_a_claim() -> None:
     spread = claim(build(two), "asks_why")
     assert claim(build(one), "asks_why") is None
     assert spread and ORDINARY_CAP < spread.confidence <= COMMON_CAP
-    assert any(note.startswith("1 facets showed in a single conversation only") for note in build(one).notes)
+    assert any(note.startswith("Facets that showed in a single conversation only") and note.endswith(": 1.")
+               for note in build(one).notes)
     assert not any("single conversation" in note for note in build(two).notes)
 
 
@@ -166,7 +167,7 @@ def test_what_speaks_against_a_claim_is_shown_with_it_and_lowers_its_confidence(
         assert clear.counter == ()
         assert [one.quote for one in torn.counter] == [opposite]
         assert torn.confidence == pytest.approx(clear.confidence * 2 / 3, abs=1e-3)
-        assert any(note.startswith(("1 claims have sentences", "Утверждений, против которых есть твои же слова: 1"))
+        assert any(re.search("(?:sentences of yours against them|против которых есть твои же слова): 1;", note)
                    for note in build(talks(*simpler, opposite)).notes)
 
 
@@ -186,8 +187,8 @@ def test_what_shows_no_more_often_than_with_others_is_held_low_and_said() -> Non
     assert high.comparison and 2 * high.comparison.more_than > high.comparison.of
     assert low.comparison and 2 * low.comparison.more_than < low.comparison.of
     assert low.confidence <= ORDINARY_CAP < high.confidence
-    assert any(note.startswith("1 claims show no more often") for note in seldom.notes)
-    assert not any("show no more often" in note for note in often.notes)
+    assert any("not show clearly more often than with half of them: 1;" in note for note in seldom.notes)
+    assert not any("clearly more often" in note for note in often.notes)
 
 
 def test_the_rate_counts_different_sentences_and_for_asking_only_questions() -> None:
@@ -294,7 +295,7 @@ def test_points_that_no_longer_fit_are_left_out_and_said() -> None:
               Point(good.conversation, good.message, good.start, good.end, "no_such_facet", 0.9)]
     profile = build(SIMPLE, points=broken)
     assert claim(profile, "cares_for_simplicity") == claim(build(SIMPLE), "cares_for_simplicity")
-    assert any(note.startswith("3 sentences a core pointed at") for note in profile.notes)
+    assert any(": 3; they were left out" in note for note in profile.notes)
 
 
 def test_a_point_the_core_does_not_believe_changes_nothing() -> None:
@@ -338,6 +339,19 @@ def test_a_question_sent_again_in_one_conversation_counts_once() -> None:
     assert len(build([said("a", 0, "Why so late?"), said("b", 1, "Why so late?")]).questions) == 2
 
 
+@pytest.mark.parametrize(("depth", "shown"), [
+    (Depth(1.2, 1.0, 2.1, {}, "", SubQuestion("")), "1"), (Depth(1.0, 1.0, 1.9, {}, "", SubQuestion("")), "1"),
+    (Depth(6.0, 5.5, 6.9, {}, "", SubQuestion("")), "6+"), (Depth(6.0, 5.4, 6.6, {}, "", SubQuestion("")), "6"),
+    (Depth(7.0, 6.8, 7.0, {}, "", SubQuestion("")), "7")])
+def test_a_plus_is_a_lean_and_not_what_clipping_leaves(depth: Depth, shown: str) -> None:
+    assert depth.shown == shown
+
+
+def test_no_question_of_the_first_level_leans_up() -> None:
+    found = build(talks("Where is the salt?", "Who sells flour?", "How do I install the pump?", "Где соль?")).questions
+    assert {one.depth.shown for one in found if one.depth.step == 1} == {"1"}
+
+
 # ---- how much it proves --------------------------------------------------------------------------------------------
 
 def test_nothing_own_gives_an_empty_profile_that_says_so() -> None:
@@ -351,7 +365,7 @@ def test_nothing_own_gives_an_empty_profile_that_says_so() -> None:
 def test_one_message_is_said_to_prove_next_to_nothing() -> None:
     profile = build([said("a", 0, "Опиши мой образ мыслей, на каком он уровне по вопросам")])
     assert profile.language == "ru" and len(profile.questions) == 1
-    assert profile.notes[0].startswith("Одно своё сообщение почти ничего не доказывает")
+    assert profile.notes[0].startswith("Одно твоё сообщение почти ничего не доказывает")
     assert profile.claims == ()
 
 
@@ -367,8 +381,8 @@ def test_notes_say_what_no_core_has_read_and_which_languages_are_mixed() -> None
     unread, read = build(both), build(both, read_by_core=5)
     assert any("No core has read" in note for note in unread.notes)
     assert any("read 5 of 14" in note for note in read.notes)
-    assert any("7 messages are in Russian, 7 in English" in note for note in unread.notes)
-    assert any("14 of 14 own messages carry no date" in note for note in unread.notes)
+    assert any("Messages in Russian: 7, in English: 7;" in note for note in unread.notes)
+    assert any("without a date: 14 of 14" in note for note in unread.notes)
 
 
 def test_language_can_be_chosen_and_only_russian_or_english() -> None:
@@ -377,6 +391,36 @@ def test_language_can_be_chosen_and_only_russian_or_english() -> None:
     assert all(re.search("[а-я]", one.text) for one in profile.claims if one.authority == "inferred")
     with pytest.raises(UsageError, match="'fr'"):
         build(GARDEN, language="fr")
+
+
+def test_messages_that_no_rule_reads_are_counted_and_get_no_position() -> None:
+    german = talks(*(f"Wie kann ich die Pumpe und das Rohr {n} mit dem Dach verbinden?" for n in range(45)), "12 34")
+    for language, words, refused in (
+            ("en", "in another language, which no rule reads: 45 of 46", "No position: fewer than two thirds"),
+            ("ru", "на другом языке, которого правила не читают: 45 из 46", "Позиции нет: меньше двух третей")):
+        profile = build(german, language=language)
+        report = " ".join(render(profile).split())
+        assert any(words in note for note in profile.notes)
+        assert refused in report and "operator" not in report and "deeper than" not in report
+    assert not any("no rule reads" in note for note in build(GARDEN).notes)
+
+
+def test_words_confirmed_from_a_portrait_are_told_apart() -> None:
+    words = ["Why do leaves turn yellow in May?", "Why does my compost smell so bad?", "Why is the pump so loud?"]
+    messages = [("confirmed-1", Message(f"c{n}", "user", text, own=True, flags=("confirmed",)))
+                for n, text in enumerate(words)]
+    profile = build([*GARDEN, *messages])
+    found = claim(profile, "asks_why")
+    report = " ".join(render(profile).split())
+
+    assert sum(one.evidence.confirmed for one in profile.questions) == 3
+    assert found and found.confirmed == sum(one.conversation == "confirmed-1" for one in found.evidence) > 0
+    assert any("confirmed by you, from a portrait" in note and "such words: 3" in note for note in profile.notes)
+    assert f"quotes confirmed by you, from a portrait, and not written here: {found.confirmed} of" in report
+    assert "Of these questions (7), confirmed by you, from a portrait, and not written here: 3." in report
+    assert numbers(profile)["confirmed_from_a_portrait"]["questions"] == 3
+    assert numbers(profile)["headline"]["confirmed"] == 3
+    assert not any("confirmed by you" in note for note in build(GARDEN).notes)
 
 
 # ---- the report ----------------------------------------------------------------------------------------------------
@@ -397,6 +441,26 @@ def test_the_report_fits_its_width_and_quotes_every_claim(messages: list[Said], 
         assert one.text in flat
         assert all(quote.quote in flat for quote in one.evidence)
     assert all(note in flat for note in profile.notes)
+
+
+def test_the_report_numbers_claims_in_the_order_of_the_profile() -> None:
+    """`twin why 3` must show what the report calls 3."""
+    told = [said(f"more{n}", n, text) for n, text in enumerate((
+        "I live in Leeds.", "I love old pumps.", "Is the compost of the bed dry?", "Turn the compost of the bed.",
+        "The compost of the bed smells.", "I like screws."))]
+    for decisions in ((), (Decision("asks_why", "pin"),), (Decision("asks_how_to", "approve"),)):
+        profile = build([*GARDEN, *told], decisions=decisions)
+        report = render(profile, width=10_000)
+        numbered = re.findall(r"^(\d+)\. .* \[([\w.]+)\]$", report, re.M)
+        assert {one.kind for one in profile.claims} >= {"thinking", "fact", "preference", "domain"}
+        assert numbered == [(str(n), one.id) for n, one in enumerate(profile.claims, 1)]
+
+
+def test_months_count_own_messages_with_a_date() -> None:
+    june = datetime(2025, 6, 3, tzinfo=UTC)
+    messages = [("a", Message("1", "user", "The pump is loud.", time=june)),
+                ("a", Message("2", "assistant", "Oil it.", time=june)), said("b", 3, "Done.")]
+    assert dict(build(messages).months) == {"2025-06": 1}
 
 
 def test_the_levels_and_the_deepest_questions_are_shown() -> None:

@@ -61,7 +61,8 @@ def claim(facet: str, language: str, number: int, *, kind: ClaimKind = "thinking
 
 def rich(language: str) -> Profile:
     """A profile with everything a report can show."""
-    questions = [asked(1 + n % 6, f"2025-{1 + n // 4:02}", n, OWN[language][n % 6]) for n in range(40)]
+    questions = [asked(1 + n % 6, f"2025-{1 + n // 4:02}", n, OWN[language][n % 6].replace("?", f" {n}?"))
+                 for n in range(40)]
     claims = (
         claim("follows_conditions", language, 0, more=19),
         claim("asks_what_happened", language, 2, more=3, counter=(evidence(OWN[language][5]),)),
@@ -155,8 +156,9 @@ def test_what_fits_anyone_is_shown_as_such_and_people_decide_before_the_catalogu
 def test_a_claim_carries_its_rate_interval_and_what_it_is_counted_over() -> None:
     (line,) = [line for line in content(rich("en")).shown[0].lines if "%" in line]
 
-    assert line == ("in 12 % of your questions (95 % interval 7-20 %), more often than 19 of 20 other people "
-                    "(who wrote English)")
+    assert flat(line) == ("in 12 % of your questions (95 % interval 7-20 %), by the lower end more often than 19 of 20 "
+                          "other people (who wrote English)")
+    assert " %" not in line, "a number and its per cent mark stay on one line"
     assert "messages: 9, conversations: 4, 2025-03-05 to 2025-09-05" in content(rich("en")).shown[0].lines
 
 
@@ -193,6 +195,76 @@ def test_a_long_quote_is_cut_outside_its_marks() -> None:
     assert re.fullmatch(r"“Why does [a-z ]+[a-z]” … \(2025-03-05\)", quoted(long, "en", 60))
     assert quoted(evidence("Why?\n\n  So?"), "ru") == "«Why? So?» (2025-03-05)"
     assert quoted(evidence("x" * 500), "en", 60).startswith("“" + "x" * 60 + "” …")
+
+
+def stated(number: int, text: str = "") -> Claim:
+    text = text or f"You say: number {number}."
+    return claim(f"fact.{number:08x}", "en", 0, kind="fact", authority="said", text=text)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_of_very_many_statements_sixty_are_shown_and_the_rest_is_counted(language: str) -> None:
+    made = replace(rich(language), claims=tuple(stated(n) for n in range(2000)))
+    told = report.render(made)
+
+    assert len(re.findall(r"^\d+\. You say", told, re.M)) == 60
+    assert WORDS[language]["more"].format(n=1940) in flat(told)
+    assert len(told) < 60_000
+    assert WORDS[language]["more"].format(n=1940).split(".")[0] in flat(plain(report.markdown(made)))
+
+
+def test_a_text_without_end_is_cut_wherever_it_stands() -> None:
+    made = replace(rich("en"), claims=(claim("looks_for_core", "en", 0, text="word " * 20_000, decided="edit", more=20),
+                                       stated(1, "other " * 20_000)))
+    for form in (report.render(made), report.markdown(made), " ".join(report.conclusion(made))):
+        assert "word word …" in flat(form)
+        assert max(len(run.group()) for run in re.finditer(r"(?:(?:word|other)\s+)+", form)) <= 400
+
+
+def test_the_same_words_stand_once_and_the_other_is_named() -> None:
+    said = content(replace(rich("en"), claims=(stated(1), stated(2, "You say: number 1."), stated(3))))
+
+    assert [(part.number, part.id) for part in said.stated] == [(1, "fact.00000001"), (3, "fact.00000003")]
+    assert "fact.00000002" in said.stated[0].same and said.stated[1].same == ""
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Both are kept"), ("ru", "Хранятся оба")])
+def test_the_person_is_asked_which_of_two_statements_is_true(language: str, words: str) -> None:
+    york, leeds = (replace(stated(n, f"You live in {place}."), conflicts=(f"fact.{3 - n:08x}",))
+                   for n, place in ((1, "York"), (2, "Leeds")))
+    made = replace(rich(language), claims=(york, leeds))
+    (asks,) = content(made).asks
+
+    assert words in asks and "twin decide approve" in asks
+    assert all(part in asks for part in ("fact.00000001", "fact.00000002", "York", "Leeds"))
+    assert flat(asks) in flat(report.render(made)) and flat(asks) in flat(plain(report.markdown(made)))
+    assert numbers(made)["asks"] == [asks]
+    assert content(replace(rich(language), claims=())).asks == ()
+
+
+def test_topics_count_messages_without_a_date() -> None:
+    made = replace(rich("en"), topics=(Topic("garden", 3, {"2025-06": 2}, 5),))
+    assert "garden (conversations: 3, messages: 5, 2025-06)" in report.render(made)
+
+
+def test_more_often_than_nobody_is_said_so() -> None:
+    (part,) = content(replace(rich("en"), claims=(claim("asks_why", "en", 0, more=0),))).shown
+    (line,) = [line for line in part.lines if "%" in line]
+    assert "no more often than any of 20 other people" in line and "than 0" not in line
+
+
+def test_mean_depth_is_compared_from_twenty_different_questions_on() -> None:
+    few = replace(rich("en"), questions=rich("en").questions[:19])
+    copied = replace(rich("en"), questions=tuple(asked(6, "2025-01", n, "How do I shape it?") for n in range(40)))
+
+    assert "Mean level of your questions" in report.render(rich("en"))
+    assert not any("Mean level of your questions" in report.render(one) for one in (few, copied))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_per_cent_mark_begins_a_line(language: str) -> None:
+    for width in range(60, 110, 7):
+        assert not re.search(r"^\s*%", report.render(rich(language), width=width), re.M)
 
 
 def test_both_languages_have_the_same_words_with_the_same_gaps() -> None:
@@ -262,7 +334,8 @@ def infected(words: str, language: str = "en") -> Profile:
     """The rich profile with these words wherever a person's or a core's words can stand."""
     clean = rich(language)
     told = evidence(words)
-    claims = tuple(replace(one, text=words, evidence=(told,), counter=(told,)) for one in clean.claims)
+    claims = tuple(replace(one, text=f"{words} {n}" if n else words, evidence=(told,), counter=(told,))
+                   for n, one in enumerate(clean.claims))
     questions = tuple(replace(one, evidence=replace(told, time=one.evidence.time)) for one in clean.questions)
     return replace(clean, claims=claims, questions=questions, topics=(Topic(words, 2, {"2025-01": 1}),), notes=(words,))
 

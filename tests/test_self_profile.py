@@ -14,6 +14,7 @@ from twin.depth import rate
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import UsageError
 from twin.self_profile import portrait_text
+from twin.stated import stated
 from twin.types import Conversation, Message, Prompt
 
 ASKED = ["What if we moved the stove to the window, how does that change the light and the draught?",
@@ -45,7 +46,9 @@ def test_every_claim_of_a_fresh_profile_verifies(twin: Twin) -> None:
     assert made.claims
     assert checked.ok
     assert checked.claims == len(made.claims)
-    assert checked.quotes == sum(len(claim.evidence) for claim in made.claims)
+    kept = twin.versions()[-1]
+    assert checked.questions == len(kept.questions) >= 3
+    assert checked.quotes == checked.questions + sum(len(claim.evidence) + len(claim.counter) for claim in made.claims)
 
 
 def test_one_changed_character_of_a_source_names_the_claim(twin: Twin) -> None:
@@ -70,6 +73,50 @@ def test_a_message_that_comes_again_with_another_character_is_noticed_and_a_new_
     assert claim.id in {one.claim for one in twin.verify().broken}
     twin.profile()
     assert twin.verify().ok
+
+
+def test_a_changed_question_that_the_report_shows_and_changed_words_against_a_claim_are_named(twin: Twin) -> None:
+    twin.add([talk(7, "I love olives. I can't stand olives."), talk(8, "I love olives.")])
+    twin.decide(next(claim.id for claim in twin.profile().claims if "I love" in claim.text), "approve")
+    made = twin.profile()
+    against = next(claim for claim in made.claims if claim.counter)
+    deepest = max(made.questions, key=lambda question: question.depth.level)
+    assert twin.verify().ok
+    with sqlite3.connect(twin.home.archive) as db:
+        for quote in (against.counter[0], deepest.evidence):
+            db.execute("UPDATE messages SET text = substr(text, 1, ?1) || '#' || substr(text, ?1 + 2) WHERE id = ?2",
+                       (quote.start, quote.message))
+    broken = {one.claim: one.message for one in twin.verify().broken}
+
+    assert broken[against.id] == against.counter[0].message == "q7"
+    assert broken[f"question {deepest.depth.step}"] == deepest.evidence.message
+
+
+def test_a_version_keeps_marks_of_the_questions_that_the_report_shows_only(twin: Twin) -> None:
+    twin.add([Conversation("many", tuple(Message(f"n{number}", "user", f"How do I install part {number} of the oven?")
+                                         for number in range(300)), source="messages")])
+    twin.profile()
+
+    assert len(twin.profile().questions) > 300
+    assert len(twin.versions()[-1].questions) <= 10
+
+
+def test_a_forgotten_claim_leaves_nothing_in_the_profile(twin: Twin) -> None:
+    """Neither a conflict, nor a fact it had replaced, nor words against another claim."""
+    for number, (first, second) in enumerate([("I love olives.", "I can't stand olives."),
+                                              ("I live in Ghent.", "I live in Porto."),
+                                              ("I love frost.", "I can't stand frost.")], 5):
+        twin.add([talk(2 * number, first), talk(2 * number + 1, second)])
+        assert any(claim.counter or claim.conflicts for claim in twin.profile().claims)
+        if "frost" in first:
+            twin.decide(next(claim.id for claim in twin.profile().claims if first in claim.text), "approve")
+            assert any(claim.counter for claim in twin.profile().claims)
+        gone = next(claim.id for claim in stated([("x", Message("m", "user", second))], "en"))
+        twin.forget(f"claim:{gone}")
+        made = twin.profile()
+        stays = next(claim for claim in made.claims if first in claim.text)
+        assert (stays.counter, stays.conflicts, made.claim(gone)) == ((), (), None)
+        assert twin.verify().ok
 
 
 def test_why_shows_the_quote_between_its_neighbours(twin: Twin) -> None:
@@ -102,6 +149,33 @@ def test_a_rejected_claim_stays_rejected_through_rebuilds_and_imports(twin: Twin
     assert twin.profile().claim("follows_conditions") is None
     twin.decide("follows_conditions", "undo")
     assert twin.profile().claim("follows_conditions") is not None
+
+
+def test_a_claim_that_is_out_of_the_profile_can_be_decided_about_again(twin: Twin) -> None:
+    twin.profile()
+    twin.decide("follows_conditions", "reject")
+    twin.profile()
+    with pytest.raises(UsageError, match=r"follows_conditions.*undo"):
+        twin.decide("nothing_like_it", "approve")
+    assert twin.decide("follows_cond", "pin").claim == "follows_conditions"
+    assert twin.profile().claims[0].id == "follows_conditions"
+    twin.decide("follows_conditions", "undo")
+    assert [one.action for one in twin.person.decided("follows_conditions")] == ["reject"]
+    assert twin.profile().claim("follows_conditions") is None
+    assert twin.decide("follows_conditions", "edit", "I ask what follows.").text == "I ask what follows."
+    assert twin.profile().claim("follows_conditions") is not None
+
+
+def test_an_undo_with_nothing_to_undo_is_refused_and_stores_nothing(twin: Twin) -> None:
+    twin.profile()
+    with pytest.raises(UsageError, match="no decision on follows_conditions"):
+        twin.decide("follows_conditions", "undo")
+    assert twin.archive.decisions() == []
+    twin.decide("follows_conditions", "edit", "I ask what follows.")
+    assert twin.decide("follows_conditions", "undo").text == "", "the person's own words name no claim"
+    with pytest.raises(UsageError):
+        twin.decide("follows_conditions", "undo")
+    assert len(twin.archive.decisions()) == 2
 
 
 def test_an_edit_is_the_person_s_word_and_an_empty_one_is_refused(twin: Twin) -> None:

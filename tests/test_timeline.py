@@ -1,7 +1,9 @@
 """What changed: months with few questions get wide intervals, and a change that chance explains is called none."""
 from __future__ import annotations
 
+import itertools
 import math
+import random
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -12,20 +14,25 @@ from hypothesis import strategies as st
 from twin.person import Claim, Depth, DepthOf, Evidence, Profile, SubQuestion
 from twin.timeline import binomial, facet_life, months, student
 
+NUMBERS = itertools.count()
 
-def asked(level: float, month: str | None, number: int = 0, text: str = "Why does the old pump stop?") -> DepthOf:
+
+def asked(level: float, month: str | None, number: int = 0, text: str = "") -> DepthOf:
+    """A question of its own unless it is given."""
+    text = text or f"Why does the old pump number {next(NUMBERS)} stop?"
     time = datetime.fromisoformat(f"{month}-10T12:00:00+00:00") if month else None
     evidence = Evidence(text, f"talk{number}", f"m{number}", 0, len(text), time)
     depth = Depth(level, max(1, level - 0.5), min(7, level + 0.5), {}, "a rule", SubQuestion(text))
     return DepthOf(evidence, depth)
 
 
-def profile(questions: Sequence[DepthOf] = (), claims: Sequence[Claim] = (), language: str = "en") -> Profile:
-    return Profile(tuple(claims), tuple(questions), 400, 200, 40, language=language)
+def profile(questions: Sequence[DepthOf] = (), claims: Sequence[Claim] = (), language: str = "en",
+            written: dict[str, int] | None = None) -> Profile:
+    return Profile(tuple(claims), tuple(questions), 400, 200, 40, language=language, months=written or {})
 
 
-def claim(by_month: dict[str, int]) -> Claim:
-    return Claim("asks_why", "You ask for reasons.", "inferred", 0.5, (asked(3, "2025-01").evidence,), months=by_month)
+def claim(by_month: dict[str, int], facet: str = "asks_why") -> Claim:
+    return Claim(facet, "You ask for reasons.", "inferred", 0.5, (asked(3, "2025-01").evidence,), months=by_month)
 
 
 def test_months_are_in_order_and_count_only_what_has_a_date() -> None:
@@ -67,7 +74,7 @@ def test_chances_add_up_to_one(n: int, share: float) -> None:
     assert math.isclose(binomial(3, 0.25)[1], 3 * 0.25 * 0.75**2)
 
 
-EVEN = [asked(3, f"2025-{month:02}", 10 * month + n) for month in range(1, 9) for n in range(5)]
+EVEN = {f"2025-{month:02}": 25 for month in range(1, 9)}  # own messages
 
 
 @pytest.mark.parametrize(("by_month", "trend"), [
@@ -78,30 +85,62 @@ EVEN = [asked(3, f"2025-{month:02}", 10 * month + n) for month in range(1, 9) fo
     ({"2025-02": 4, "2025-03": 2, "2025-06": 8, "2025-07": 1}, "steady"),
 ])
 def test_a_facet_appears_or_fades_only_beyond_chance(by_month: dict[str, int], trend: str) -> None:
-    (life,) = facet_life(profile(EVEN, [claim(by_month)]))
+    (life,) = facet_life(profile((), [claim(by_month)], written=EVEN))
 
-    assert (life.trend, life.early_of, life.late_of) == (trend, 20, 20)
+    assert (life.trend, life.early_of, life.late_of) == (trend, 100, 100)
     assert life.early + life.late == sum(by_month.values())
     assert (life.first, life.last) == (min(by_month), max(by_month))
 
 
-def test_a_facet_that_grows_with_the_questions_does_not_appear() -> None:
-    """Twelve messages late, one early, when nearly all was asked late: the person wrote more, not otherwise."""
-    questions = [asked(3, "2025-01"), *(asked(3, "2025-02", n) for n in range(12))]
-    (life,) = facet_life(profile(questions, [claim({"2025-01": 1, "2025-02": 12})]))
+def test_a_facet_that_grows_with_what_is_written_does_not_appear() -> None:
+    """Twelve messages late, one early, when nearly all was written late: the person wrote more, not otherwise."""
+    (life,) = facet_life(profile((), [claim({"2025-01": 1, "2025-02": 12})], written={"2025-01": 8, "2025-02": 100}))
 
     assert life.trend == "steady"
 
 
-def test_one_month_shows_no_change_and_a_claim_without_months_has_no_life() -> None:
-    one = [asked(3, "2025-01")] * 9
+def test_a_claim_that_shows_in_statements_is_measured_by_messages_and_not_by_questions() -> None:
+    """Polite 10 times of 100 and 50 of 500: the same manner, though questions stayed as many."""
+    questions = [asked(3, month, n) for n in range(40) for month in ("2025-01", "2025-02")]
+    made = profile(questions, [claim({"2025-01": 10, "2025-02": 50}, "polite")],
+                   written={"2025-01": 100, "2025-02": 500})
 
-    assert [life.trend for life in facet_life(profile(one, [claim({"2025-01": 9}), claim({})]))] == ["unclear"]
+    assert [(life.trend, life.early_of, life.late_of) for life in facet_life(made)] == [("steady", 100, 500)]
+
+
+def test_one_claim_of_many_that_looks_new_by_chance_is_not_called_new() -> None:
+    """p = .04 is a change alone, and none among twenty that did not change."""
+    lucky, calm = claim({"2025-01": 3, "2025-08": 12}), {"2025-01": 10, "2025-08": 10}
+    (alone,) = facet_life(profile((), [lucky], written=EVEN))
+    among = facet_life(profile((), [lucky, *(claim(calm, f"free.{n}") for n in range(20))], written=EVEN))
+
+    assert alone.trend == "appearing"
+    assert {life.trend for life in among} == {"steady"}
+
+
+def test_among_many_claims_the_share_of_false_changes_is_held() -> None:
+    """Claims whose messages fall on either half by chance: a profile of thirty names a change one time in twenty."""
+    dice = random.Random(3)  # noqa: S311 - no secret
+    wrong = 0
+    for _ in range(60):
+        late = [sum(dice.random() < 0.5 for _ in range(30)) for _ in range(30)]
+        claims = [claim({"2025-01": 30 - n, "2025-08": n}, f"free.{place}") for place, n in enumerate(late)]
+        wrong += any(life.trend != "steady" for life in facet_life(profile((), claims, written=EVEN)))
+    assert wrong <= 0.1 * 60
+
+
+def test_one_month_shows_no_change_and_a_claim_without_months_has_no_life() -> None:
+    made = profile((), [claim({"2025-01": 9}), claim({})], written={"2025-01": 90})
+
+    assert [life.trend for life in facet_life(made)] == ["unclear"]
+    assert [life.trend for life in facet_life(profile((), [claim({"2025-01": 9, "2025-02": 9})]))] == ["unclear"]
 
 
 def test_ten_thousand_questions_take_no_time() -> None:
     questions = [asked(1 + n % 7, f"20{10 + n % 16}-{1 + n % 12:02}") for n in range(10_000)]
+    written = {f"20{10 + n % 16}-{1 + n % 12:02}": 5000 for n in range(10_000)}
     began = datetime.now(UTC)
-    assert len(months(profile(questions))) == 48
-    assert [life.trend for life in facet_life(profile(questions, [claim({"2010-01": 4000, "2025-04": 4000})]))]
+    made = profile(questions, [claim({"2010-01": 4000, "2025-04": 4000})], written=written)
+    assert len(months(made)) == 48
+    assert [life.trend for life in facet_life(made)] == ["steady"]
     assert (datetime.now(UTC) - began).total_seconds() < 5

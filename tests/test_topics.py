@@ -63,6 +63,13 @@ def test_conversations_and_months_are_counted_once_a_message() -> None:
     found = {one.name: one for one in topics(messages)}
     assert found["pump"].talks == 2
     assert dict(found["pump"].months) == {"2025-01": 2, "2025-03": 1}
+    assert found["pump"].messages == 3
+
+
+def test_messages_without_a_date_count_too() -> None:
+    (found,) = topics([("a", Message("1", "user", "I oiled the pump.", time=JANUARY)),
+                       ("b", Message("2", "user", "The pump is loud."))])
+    assert (found.messages, dict(found.months)) == (2, {"2025-01": 1})
 
 
 def test_quotes_are_verbatim_sentences_that_name_the_topic() -> None:

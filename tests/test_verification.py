@@ -118,6 +118,19 @@ def test_a_quote_that_does_not_stand_is_named_with_what_happened(now: list[Messa
     assert "1 do not stand" in str(found)
 
 
+def test_words_against_a_claim_and_questions_shown_are_checked_under_their_names() -> None:
+    against = claim(evidence=claim().evidence[:1], counter=claim().evidence[1:], authority="said")
+    shown = DepthOf(claim().evidence[1], Depth(5, 5, 5, {}, "rule", SubQuestion("Why?")))
+    one = snapshot(profile(against), JUNE, [shown, shown])
+
+    assert (verify(one, MESSAGES).quotes, verify(one, MESSAGES).questions, verify(one, MESSAGES).ok) == (3, 1, True)
+    assert [(broken.claim, broken.fault) for broken in verify(one, MESSAGES[:1]).broken] == [
+        ("wants_measurements", "gone"), ("question 5", "gone")]
+    versions = {snapshot(profile(*claims), JUNE, some).version for claims, some in (
+        ((against,), [shown]), ((against,), []), ((claim(evidence=claim().evidence[:1], authority="said"),), []))}
+    assert len(versions) == 3
+
+
 def test_a_quote_that_is_another_persons_words_now_is_broken() -> None:
     """The same letters at the same place, but the message quotes them: they show nothing of its writer."""
     quoted = said("m", f"> {SECOND}\nНе согласен.")

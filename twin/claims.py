@@ -1,5 +1,5 @@
 """The life of claims: a core's own statements become claims, equal ones merge, later facts replace earlier ones,
-contrary ones are asked about, and what the person decides holds. Pure functions: claims and decisions in, claims out.
+contrary ones are asked about, and what the person decides holds. Pure functions.
 
 Choices. A fact that is said anew with another value (place, work, workplace, age), or taken back, replaces the earlier
 one, whose quotes stay as `counter`; without dates, and for preferences always, both are kept and name each other. An
@@ -10,27 +10,31 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import reduce
+from functools import cache, reduce
 from itertools import combinations
 
 from twin.cues import plain
 from twin.errors import UsageError
 from twin.person import Claim, Decision, Evidence, FreeClaim
-from twin.stated import Statement, content, single, statement_of
+from twin.stated import Statement, content, single, statement_of, statements
+from twin.text import language as language_of
 from twin.text import own_sentences, stems
 from twin.types import Message, digest
 
 Key = tuple[str, str]  # conversation id, message id
 Place = tuple[str, str, int, int]  # ... and a span, code points
+Gone = Callable[[Iterable[str]], Collection[str]]  # those of these ids that are forgotten
+Alive = Mapping[str, "tuple[Claim, _Will]"]
 
 ALIKE = 0.7       # common stems by all stems: from here two texts say the same
 SAME_PLACE = 0.25  # ... where both rest on one and the same sentence, which may still say two things
 BELIEVED = 0.5    # a statement below this the core itself does not believe
 CAP = 0.95
 _SAID = ("fact", "preference")
+_WORDED = ("fact.", "preference.", "free.")  # a facet of the catalogue equals itself only
 _DENIES = re.compile(r"\b(?:not|no|never|without|cannot|\w+n't|не|нет|никогда|без)\b")
 _NUMBER = re.compile(r"\d+")
 
@@ -101,12 +105,12 @@ def free_claims(free: Iterable[FreeClaim], own: Mapping[Key, Message], language:
     Spans that are no sentence of an own message (any more) are left out. A fact or preference stands on one sentence
     (authority 'said'); all else needs two conversations ('inferred'). Raises UsageError for a probability outside 0..1.
     """
-    cache: dict[Key, list[tuple[int, int]]] = {}
+    sentences = cache(lambda key: own_sentences(own[key].text))
     kept: list[tuple[FreeClaim, tuple[Evidence, ...]]] = []
     for one in sorted(free, key=lambda one: (one.language != language, -one.probability, len(one.text), one.text)):
         if not 0.0 <= one.probability <= 1.0:
             raise UsageError(f"A statement carries probability {one.probability}.", "It must lie between 0 and 1.")
-        evidence = tuple(_evidence(one, own, cache))
+        evidence = tuple(_evidence(one, own, sentences))
         if one.probability >= BELIEVED and evidence and content(one.text):
             kept.append((one, evidence))
     senses = [_sense(one.text) for one, _ in kept]
@@ -123,14 +127,10 @@ def free_claims(free: Iterable[FreeClaim], own: Mapping[Key, Message], language:
 
 
 def _evidence(one: FreeClaim, own: Mapping[Key, Message],
-              cache: dict[Key, list[tuple[int, int]]]) -> Iterator[Evidence]:
+              sentences: Callable[[Key], list[tuple[int, int]]]) -> Iterator[Evidence]:
     for conversation, name, start, end in dict.fromkeys(one.spans):
         message = own.get((conversation, name))
-        if message is None or not message.own:
-            continue
-        if (conversation, name) not in cache:
-            cache[conversation, name] = own_sentences(message.text)
-        if (start, end) in cache[conversation, name]:
+        if message and message.own and (start, end) in sentences((conversation, name)):
             yield Evidence(message.text[start:end], conversation, name, start, end, message.time)
 
 
@@ -163,36 +163,48 @@ def free_id(kind: str, text: str) -> str:
 # ---- merging -------------------------------------------------------------------------------------------------------
 
 def _order(claim: Claim) -> tuple[bool, float, int, str]:
-    return claim.decided != "pin", -claim.confidence, -claim.talks, claim.facet
+    return "pin" not in claim.decided, -claim.confidence, -claim.talks, claim.facet
 
 
-def _fixed(claim: Claim) -> bool:
-    """A facet of the catalogue: equal to itself only."""
-    return not claim.facet.startswith(("fact.", "preference.", "free."))
+def _statement(claim: Claim) -> Statement | None:
+    return None if "edit" in claim.decided and claim.facet.startswith("free.") else statement_of(claim)
 
 
-def _merged(claims: Sequence[Claim], statements: Sequence[Statement | None]) -> list[tuple[Claim, frozenset[str]]]:
+def _reworded(claim: Claim, sense: _Sense) -> frozenset[Statement]:
+    """What the quotes of a core's fact or preference state, and it in words that no rule reads: "Your home is York"."""
+    spoken = [each.quote for each in claim.evidence if claim.facet.startswith("free.") and claim.kind in _SAID]
+    return frozenset(one for words in spoken for one in statements(words, "ru" if language_of(words) == "ru" else "en")
+                     if one.affirmed != sense.denies
+                     and ({stem for stem in one.value if len(stem) > 2} or {*one.value}) <= sense.stems)  # not "in"
+
+
+def _merged(claims: Sequence[Claim]) -> list[tuple[Claim, frozenset[str]]]:
     """One claim for those that say the same, with the ids it may be decided by. The rules' wording and id before a
     core's. Counts are those of the quotes together, or the largest of the parts: never added, as parts may overlap."""
+    said = [_statement(claim) for claim in claims]
     senses = [_sense(claim.text) for claim in claims]
+    means = [frozenset({one}) if one else _reworded(claim, sense)
+             for claim, one, sense in zip(claims, said, senses, strict=True)]
     places = [frozenset(map(_place, claim.evidence)) for claim in claims]
 
     def same(a: int, b: int) -> bool:
-        one, other, said, too = claims[a], claims[b], statements[a], statements[b]
+        one, other = claims[a], claims[b]
         if one.facet == other.facet:
             return True
-        if _fixed(one) or _fixed(other) or "edit" in (one.decided, other.decided):
+        if not all(x.facet.startswith(_WORDED) and "edit" not in x.decided for x in (one, other)):
             return False
-        if said and too:
-            return _restated(said, too)
+        if (mine := said[a]) and (theirs := said[b]):
+            return _restated(mine, theirs)
         if one.kind != other.kind and not {one.kind, other.kind} <= set(_SAID):
             return False
-        return senses[a].alike(senses[b], SAME_PLACE if places[a] == places[b] else ALIKE)
+        meant = (said[a] or said[b]) and means[a] & means[b]
+        return bool(meant) or senses[a].alike(senses[b], SAME_PLACE if places[a] == places[b] else ALIKE)
 
-    names = [{claim.facet, one.id if one else claim.facet} for claim, one in zip(claims, statements, strict=True)]
+    names = [{claim.facet, one.id if one else claim.facet} for claim, one in zip(claims, said, strict=True)]
     by_name: dict[str, list[int]] = defaultdict(list)
-    for number, name in ((number, name) for number, known in enumerate(names) for name in known):
-        by_name[name].append(number)
+    for number, known in enumerate(names):
+        for name in {*known, *(one.id for one in means[number])}:
+            by_name[name].append(number)
     near = {*_near(senses, places), *(pair for one in by_name.values() for pair in combinations(one, 2))}
     groups = _groups(len(claims), (pair for pair in near if same(*pair)))
     return [(_union([claims[number] for number in group]), frozenset().union(*(names[number] for number in group)))
@@ -200,11 +212,9 @@ def _merged(claims: Sequence[Claim], statements: Sequence[Statement | None]) -> 
 
 
 def _restated(one: Statement, other: Statement) -> bool:
-    if one == other:
-        return True
     exact = single(one.slot) or one.slot == "prefers"
-    return (one.slot == other.slot and one.affirmed == other.affirmed and not exact
-            and _overlap(frozenset(one.value), frozenset(other.value)) >= ALIKE)
+    return one == other or (one.slot == other.slot and one.affirmed == other.affirmed and not exact
+                            and _overlap(frozenset(one.value), frozenset(other.value)) >= ALIKE)
 
 
 def _union(group: Sequence[Claim]) -> Claim:
@@ -246,33 +256,31 @@ class _Will:
     @staticmethod
     def of(claim: Claim) -> _Will:
         """What a claim that was settled before brings along."""
-        return _Will(False, claim.authority == "approved", claim.decided == "pin",
-                     claim.text if claim.decided == "edit" else "")
+        return _Will(False, claim.authority == "approved", "pin" in claim.decided,
+                     claim.text if "edit" in claim.decided else "")
 
     @property
     def any(self) -> bool:
         return self.approved or self.pinned or bool(self.text)
 
     def after(self, decision: Decision) -> _Will:
-        match decision.action:
-            case "reject":
-                return _Will(gone=True, time=decision.time)
-            case "approve":
-                return replace(self, gone=False, approved=True, time=decision.time)
-            case "pin":
-                return replace(self, gone=False, pinned=True)
-            case "edit":
-                return replace(self, gone=False, approved=True, text=decision.text, time=decision.time)
-        raise UsageError(f"A claim cannot be {decision.action!r}.", "Use approve, reject, pin, edit or undo.")
+        if decision.action == "reject":
+            return _Will(gone=True, time=decision.time)
+        if decision.action == "pin":
+            return replace(self, gone=False, pinned=True)
+        if decision.action not in ("approve", "edit"):
+            raise UsageError(f"A claim cannot be {decision.action!r}.", "Use approve, reject, pin, edit or undo.")
+        text = decision.text if decision.action == "edit" else self.text
+        return replace(self, gone=False, approved=True, text=text, time=decision.time)
 
     def on(self, claim: Claim) -> Claim:
-        done = "pin" if self.pinned else "edit" if self.text else "approve" if self.approved else ""
+        done = "edit" * bool(self.text) + "+" * bool(self.text and self.pinned) + "pin" * self.pinned
         if self.approved:
             claim = replace(claim, authority="approved", confidence=1.0, text=self.text or claim.text)
-        return replace(claim, decided=done)
+        return replace(claim, decided=done or "approve" * self.approved)
 
 
-def settle(claims: Iterable[Claim], decisions: Iterable[Decision]) -> tuple[Claim, ...]:
+def settle(claims: Iterable[Claim], decisions: Iterable[Decision], forgotten: Gone = lambda _: ()) -> tuple[Claim, ...]:
     """What stands: merged, the outdated and the rejected gone, contrary claims marked; the pinned first, then by
     confidence. The order of `claims` changes nothing. `claims` are as found; settling settled ones again with the same
     decisions changes nothing either, unless one claim was decided under several ids, of which it kept one.
@@ -280,18 +288,19 @@ def settle(claims: Iterable[Claim], decisions: Iterable[Decision]) -> tuple[Clai
     The decisions are all that were ever made; they run in order of time, undated ones first, as given. A decision holds
     for its id, for all that says the same, and for statements of a core that are worded like its `text`: give the
     claim's text at that time, as a core words it anew under another id (an edit's text is the person's own and names
-    nothing).
+    nothing). What is `forgotten`, under any of its ids, neither stands nor replaces, contradicts or counts against.
     Raises UsageError for an unknown action or an edit without words.
     """
     raw = sorted(claims, key=lambda one: (one.facet, one.text, tuple(map(_place, one.evidence))))
-    merged = _merged(raw, [statement_of(claim) for claim in raw])
+    merged = _merged(raw)
+    lost = forgotten({name for _, names in merged for name in names})
+    merged = [(claim, names) for claim, names in merged if names.isdisjoint(lost)]
     wills = _wills(merged, decisions)
     alive = {claim.facet: (claim, will) for (claim, _), will in zip(merged, wills, strict=True) if not will.gone}
     pairs = _contrary([claim for claim, _ in alive.values()])
     counters: dict[str, list[Evidence]] = defaultdict(list)
     gone = _replaced(alive, pairs, counters)
-    pairs = [pair for pair in pairs if not gone & set(pair)]
-    gone, open_pairs = _resolved(alive, pairs, counters, gone)
+    gone, open_pairs = _resolved(alive, [pair for pair in pairs if gone.isdisjoint(pair)], counters, gone)
     marks: dict[str, set[str]] = defaultdict(set)
     for one, other in open_pairs:
         if not gone & {one, other}:
@@ -303,15 +312,12 @@ def settle(claims: Iterable[Claim], decisions: Iterable[Decision]) -> tuple[Clai
     return tuple(sorted(standing, key=_order))
 
 
-Alive = Mapping[str, tuple[Claim, _Will]]
-
-
 def _wills(merged: Sequence[tuple[Claim, frozenset[str]]], decisions: Iterable[Decision]) -> list[_Will]:
     """What was decided on each claim."""
     names = {name: (number,) for number, (_, known) in enumerate(merged) for name in known}
     meant: dict[str, set[int]] = {}
     senses = [(number, _sense(claim.text)) for number, (claim, _) in enumerate(merged)
-              if claim.facet.startswith("free.") and claim.decided != "edit"]
+              if claim.facet.startswith("free.") and "edit" not in claim.decided]
     stacks: list[list[Decision]] = [[] for _ in merged]
     for one in sorted(decisions, key=lambda one: one.time.timestamp() if one.time else -math.inf):
         if one.action == "edit" and not one.text.strip():
@@ -333,7 +339,7 @@ def _contrary(claims: Sequence[Claim]) -> list[tuple[str, str]]:
     round. A value that only adds to another ("Leeds", "Leeds, Yorkshire") is not contrary to it."""
     rooms: dict[str, list[tuple[str, Statement]]] = defaultdict(list)
     for claim in claims:
-        if (one := statement_of(claim)) is not None:
+        if (one := _statement(claim)) is not None:
             rooms[one.slot].append((claim.facet, one))
     return [(a, b) for room in rooms.values() for (a, one), (b, other) in combinations(room, 2) if _against(one, other)]
 
@@ -353,16 +359,14 @@ def _later(one: datetime | None, other: datetime | None) -> bool:
 
 def _replaced(alive: Alive, pairs: Sequence[tuple[str, str]], counters: dict[str, list[Evidence]]) -> set[str]:
     """Ids of facts that a later one replaces; what the person decided on is not replaced."""
-    by: dict[str, list[Claim]] = defaultdict(list)
+    replaced: set[str] = set()
     for pair in pairs:
         for old, new in (pair, pair[::-1]):
             (claim, will), (newer, _) = alive[old], alive[new]
             if claim.kind == newer.kind == "fact" and not will.any and _later(newer.last, claim.last):
-                by[old].append(newer)
-    for old, newer_ones in by.items():
-        for one in newer_ones:
-            counters[one.facet].extend(alive[old][0].evidence)
-    return set(by)
+                replaced.add(old)
+                counters[new].extend(claim.evidence)
+    return replaced
 
 
 def _resolved(alive: Alive, pairs: Sequence[tuple[str, str]], counters: dict[str, list[Evidence]],
@@ -371,7 +375,8 @@ def _resolved(alive: Alive, pairs: Sequence[tuple[str, str]], counters: dict[str
     (then it stays, unmarked). The rest stays open."""
     gone, still = set(gone), []
     for pair in pairs:
-        winners = [(win, lose) for win, lose in (pair, pair[::-1]) if _wins(alive[win], alive[lose][0])]
+        winners = [(win, lose) for win, lose in (pair, pair[::-1])
+                   if (mine := alive[win][1]).approved and not _later(alive[lose][0].last, mine.time)]
         if not winners:
             still.append(pair)
         for win, lose in winners:
@@ -379,10 +384,6 @@ def _resolved(alive: Alive, pairs: Sequence[tuple[str, str]], counters: dict[str
             if not alive[lose][1].any:
                 gone.add(lose)
     return gone, still
-
-
-def _wins(mine: tuple[Claim, _Will], other: Claim) -> bool:
-    return mine[1].approved and not _later(other.last, mine[1].time)
 
 
 # ---- asking the person ---------------------------------------------------------------------------------------------

@@ -230,7 +230,8 @@ def sources(home: Path | None, as_json: bool) -> None:
 def forget(target: str, yes: bool, home: Path | None, as_json: bool) -> int:
     """Take back a source, conversation, message or claim: gone everywhere, with a proof.
 
-    TARGET is a name of `twin sources`, a conversation or message id of `twin recall`, or claim:NAME of `twin profile`.
+    TARGET is a name of `twin sources`, a conversation or message id of `twin recall`, claim:NAME of `twin profile`, or
+    what was typed here: turn:ID, twin:CHAT, or twin for all of it.
     On a terminal it asks first; with --yes, --json or in a script it does not.
     """
     with opened(home) as twin:
@@ -243,7 +244,7 @@ def forget(target: str, yes: bool, home: Path | None, as_json: bool) -> int:
 
 def _draw_forgotten(gone: Forgotten) -> None:
     click.echo(f"Forgotten: {gone.messages} messages of {gone.conversations} conversations, {gone.passages} passages, "
-               f"{len(gone.claims)} claims; {gone.turns} answers redacted.")
+               f"{len(gone.claims)} claims; {gone.turns} turns deleted or redacted.")
     for source, count in gone.also.items():
         click.echo(f"  {count} of these messages had also come from {one_line(source)}")
     for what, names in (("lost its last evidence", gone.claims), ("removed", gone.removed),

@@ -13,7 +13,7 @@ from twin.text import one_line, printable
 
 if TYPE_CHECKING:
     from twin.person import Evidence
-    from twin.portrait import Audit
+    from twin.portrait import Attributed, Audit
 
 
 @click.command()
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 @json_option
 @verb
 def lift(question: str, core: bool, model: str | None, home: Path | None, as_json: bool) -> None:
-    """How you would have asked a flat question."""
+    """How you would have asked a flat question.
+
+    By rule it puts what the question names into fixed frames of your own deep ways to ask: first those you used for the
+    same things, then your commonest ones. With --core a core words it.
+    """
     with opened(home, model) as twin:
         found = twin.lift(question, core=core)
     if as_json:
@@ -41,7 +45,8 @@ def lift(question: str, core: bool, model: str | None, home: Path | None, as_jso
 
 @click.command("audit-portrait")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--confirm", metavar="N,N,..", help="Words under these numbers are yours ('all': every one of them).")
+@click.option("--confirm", metavar="N,N,..", help="Words under these numbers are yours ('all': every one, "
+              "but for those the text itself says you did not ask).")
 @click.option("--core", is_flag=True, help="Let the core judge what rules leave open.")
 @model_option
 @home_option
@@ -87,12 +92,12 @@ def _chosen(found: Audit, confirm: str | None, as_json: bool) -> list[int]:
         return [int(part) - 1 for part in parts]
     if as_json or not found.attributed:
         return []
-    click.echo("\nWords that the text says are yours:")
+    click.echo("\nWords that the text puts in your mouth:")
     asking = sys.stdin.isatty() and sys.stdout.isatty()
     chosen = []
     for number, one in enumerate(found.attributed):
         known = "  (stands in your messages already)" if one.found else ""
-        click.echo(f"{number + 1:3}. {one_line(one.text)}{known}")
+        click.echo(f"{number + 1:3}. {one_line(one.text)}{known}{_marked(one)}")
         if asking and not known:
             click.echo("     Did you say that? [y/n/q] ", nl=False)
             key = click.getchar().lower()
@@ -103,6 +108,13 @@ def _chosen(found: Audit, confirm: str | None, as_json: bool) -> list[int]:
     if not asking and offered:
         note("Nothing of it counts until you confirm it: --confirm 1,2 or --confirm all.")
     return chosen
+
+
+def _marked(one: Attributed) -> str:
+    """What the text itself says of a question in one of its tables."""
+    if one.denied:
+        return f"  (the text says you did not ask this: {brief(one.mark, 40)})"
+    return f"  (marked there: {brief(one.mark, 40)})" if one.mark else ""
 
 
 @click.command()

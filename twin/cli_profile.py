@@ -1,6 +1,7 @@
 """The command line of the self-profile: the report, depth, one claim, versions, lifts, portraits."""
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from datetime import UTC, datetime
@@ -27,20 +28,22 @@ _LANGUAGE = click.option("--language", type=click.Choice(["en", "ru"]), help="De
 @click.option("--read", default=0, show_default=True, metavar="N", type=click.IntRange(min=0),
               help="Let the core read up to N more of your messages first.")
 @_LANGUAGE
-@click.option("--md", "form", flag_value="md", help="As Markdown.")
-@click.option("--html", "form", flag_value="html", help="As a page with pictures, in one file.")
-@click.option("--public", is_flag=True, help="Without other people, places and addresses; fails when one is left.")
+@click.option("--md", is_flag=True, help="As Markdown.")
+@click.option("--html", is_flag=True, help="As a page with pictures, in one file.")
+@click.option("--public", is_flag=True, help="Without names, places and addresses; writes nothing when a second look sees one.")
 @click.option("--keep", multiple=True, metavar="WORD", help="With --public: a name that may stay.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there.")
 @model_option
 @home_option
 @json_option
 @verb
-def profile(read: int, language: str | None, form: str | None, public: bool, keep: tuple[str, ...], out: Path | None,
-            model: str | None, home: Path | None, as_json: bool) -> None:
+def profile(read: int, language: str | None, md: bool, html: bool, public: bool, keep: tuple[str, ...],
+            out: Path | None, model: str | None, home: Path | None, as_json: bool) -> None:
     """How you think and at what level you ask, each claim with its quotes."""
-    if form and as_json:
-        raise UsageError("--json is a form of its own.", f"Leave out --{form} or --json.")
+    forms = [name for name, wanted in (("md", md), ("html", html), ("json", as_json)) if wanted]
+    if len(forms) > 1:
+        raise UsageError("The report comes in one form at a time.", f"Keep one of --{', --'.join(forms)}.")
+    form = forms[0] if forms else "text"
     with opened(home, model) as twin:
         if read:
             _tell_cost(twin, read)
@@ -48,7 +51,7 @@ def profile(read: int, language: str | None, form: str | None, public: bool, kee
         made = twin.profile(read=read, language=language, progress=Bar())
         if read:
             _tell_failures(twin, began)
-        text = _rendered(made, "json" if as_json else form or "text", public, keep)
+        text = _rendered(made, form, twin.records.me if public else None, keep)
         if out:
             from twin.home import write_atomically
 
@@ -56,17 +59,19 @@ def profile(read: int, language: str | None, form: str | None, public: bool, kee
             note(f"Written to {out}.")
         else:
             click.echo(text)
-        if form is None and not as_json:
+        if form == "text":
             _say_whats_next(twin, made)
 
 
-def _rendered(made: Profile, form: str, public: bool, keep: tuple[str, ...]) -> str:
+def _rendered(made: Profile, form: str, me: tuple[str, ...] | None, keep: tuple[str, ...]) -> str:
+    """The report in a form; for the public where `me` gives the person's own names, which go too."""
     from twin import report
-    from twin.public import check
+    from twin.public import check, owner_names
     from twin.public import public as published
 
-    if public:
-        made = published(made, keep=keep)
+    owner = owner_names(me or ())
+    if me is not None:
+        made = published(made, keep=keep, owner=owner)
     if form == "json":
         import json
 
@@ -76,8 +81,8 @@ def _rendered(made: Profile, form: str, public: bool, keep: tuple[str, ...]) -> 
         text = report.html(made)
     else:
         text = report.markdown(made) if form == "md" else report.render(made)
-    if public:
-        check(text, keep=keep)
+    if me is not None:
+        check(text, keep=keep, owner=owner)
     return text
 
 
@@ -139,33 +144,42 @@ def depth(question: str | None, source: Path | None, core: bool, model: str | No
         raise UsageError("--core rates one question at a time.", "Leave out --file, or --core.")
     if (question is None) == (source is None):
         raise UsageError("Give one question, or --file with one question per line.", 'Say: twin depth "question".')
-    asked = [question] if question is not None else [line for line in _lines(source) if line.strip()]
-    if question is not None or not as_json:
-        for one in asked:
-            found = rate(str(one))
-            if as_json:
-                show(_depth(str(one), found))
-            else:
-                _draw_depth(str(one), found, whole=question is not None)
-        return
+    if question is not None:
+        found = rate(question)
+        show(_depth(question, found)) if as_json else _draw_depth(question, found, whole=True)
+    else:
+        _rate_lines(_lines(source), as_json=as_json)
+
+
+def _rate_lines(lines: list[str], *, as_json: bool) -> None:
+    from twin.depth import rate
+
     rated: list[dict[str, Any]] = []
-    for one in asked:
+    for one in lines:
         try:
-            rated.append(_depth(str(one), rate(str(one))))
+            found = rate(one)
         except UsageError as error:  # a line without words keeps its place
             rated.append({"text": one, "level": None, "error": error.what})
-    show(rated)
+            if not as_json:
+                click.echo(f" - ({error.what})  {brief(one)}")
+        else:
+            rated.append(_depth(one, found))
+            if not as_json:
+                _draw_depth(one, found, whole=False)
+    if as_json:
+        show(rated)
 
 
 def _lines(source: Path | None) -> list[str]:
-    if source is None or str(source) == "-":
-        return sys.stdin.read().splitlines()
+    """The lines with something in them; U+2028 and kin end none."""
+    named = "Standard input" if source is None or str(source) == "-" else str(source)
     try:
-        return source.read_bytes().decode("utf-8-sig").splitlines()
+        data = sys.stdin.buffer.read() if source is None or str(source) == "-" else source.read_bytes()
+        return [line for line in re.split(r"\r?\n", data.decode("utf-8-sig")) if line.strip()]
     except OSError as error:
-        raise InputError(f"{source} cannot be read ({error.strerror}).", "Name a text file.") from error
+        raise InputError(f"{named} cannot be read ({error.strerror}).", "Name a text file.") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{source} is not UTF-8 text ({error.reason}).", "Save it as UTF-8.") from error
+        raise InputError(f"{named} is not UTF-8 text ({error.reason}).", "Save it as UTF-8.") from error
 
 
 def _depth(text: str, found: Depth) -> dict[str, Any]:
@@ -277,10 +291,20 @@ def decide(action: str, claim: str, text: str, home: Path | None, as_json: bool)
     """Have the last word on a claim: approve, reject (for good), pin, edit with your TEXT, undo."""
     with opened(home) as twin:
         made = twin.decide(claim, action, text)
+        stands = twin.person.decided(made.claim)
     if as_json:
         show(made)
-    else:
-        note(f"{made.claim}: {made.action}. `twin profile` shows it; `twin decide undo {made.claim}` takes it back.")
+        return
+    if action != "undo":
+        note(f"{made.claim} {_DONE[action]}. `twin decide undo {made.claim}` takes that back.")
+        return
+    back = f"what you decided before holds again: it {_DONE[stands[-1].action]}" if stands else (
+        "it stands as it was found, wherever your messages still show it")
+    note(f"{made.claim}: your last decision is taken back; {back}.")
+
+
+_DONE = {"approve": "is approved: it counts as your own word", "reject": "is rejected: no profile shows it again",
+         "pin": "is pinned: it comes first", "edit": "has your words now"}
 
 
 @click.command()

@@ -8,9 +8,13 @@ back over what they took.
 from __future__ import annotations
 
 import re
+import tomllib
+from functools import lru_cache
+from importlib.resources import files
 
 Span = tuple[int, int, str]  # code points of the NFC text, end exclusive; kind: code, quoted, copied, pasted
 
+NAMED_WORDS = 40     # words in a block under "summarize this article" that make it a pasted text
 ASKED_LENGTH = 600   # characters after "translate:" from which they are no phrase of one's own
 TOLD_LENGTH = 200    # ... after "he wrote:", and between quotation marks
 _LOOK = 300          # characters of a line that are looked at
@@ -83,14 +87,6 @@ _MOMENT = re.compile(r"\d{1,2}[:.]\d\d|\b\d{4}\b")
 _SELF = re.compile(r"\b(?:я|мы|i|we)\b", re.IGNORECASE)
 _TOLD = re.compile(r"\b(?:wrote|writes|sent|replied|texted|messaged|answered|(?:на)?писал[аи]?|пиш[еу]т|прислал[аи]?|"
                    r"ответил[аи]?|отвеча[ею]т|переслал[аи]?|скинул[аи]?)\b", re.IGNORECASE)
-_ASKED = re.compile(
-    r"(?:^|[.!?,;(] ?|\b(?:please|pls|you|you to|and|then|help me) )(?:translate|summari[sz]e|fix|correct|proofread|"
-    r"edit|explain|rewrite|rephrase|paraphrase|review|check|analy[sz]e|improve|shorten|simplify)\b|what do you think|"
-    r"your opinion|here(?:'s| is) (?:the|an?) (?:text|article|e-?mail|letter|message|code|post|log|error|essay)\b|"
-    r"\b(?:переведи|перескажи|исправь|объясни|поясни|проверь|сократи|перепиши|отредактируй|проанализируй|разбери|"
-    r"резюмируй|суммаризируй|улучши|прокомментируй|оцени)(?:те)?\b|\bчто (?:ты |вы )?(?:об этом )?(?:думае|скаже)|"
-    r"\b(?:перевести|пересказать|выжимк[аиу]|конспект|саммари|вот (?:текст|статья|письмо|код|пост|лог|отрывок))\b",
-    re.IGNORECASE)
 _OWN = re.compile(r"\b(?:my|mine|our|i (?:wrote|think|mean|believe|understand)|ideas?|plan|мо[йяеёию]\w{0,2}|наш\w*|"
                   r"сво[йяеёию]\w{0,2}|я (?:на)?(?:писал|дума|понима|понял|счита)\w*|иде[яюейи]+|план\w*|мысл\w+)\b",
                   re.IGNORECASE)  # what follows is the writer's after all
@@ -109,7 +105,7 @@ def foreign_spans(text: str) -> list[Span]:
         spans += [(start, start + len(line), kind)
                   for start, line, kind in zip(page.starts, page.lines, page.kinds, strict=True) if kind and line]
     if len(text) > TOLD_LENGTH:
-        spans += _block(page)
+        spans += _block(page) or _named(page)
         if any(map(text.__contains__, "«“„\"")):
             spans += [(*match.span(), "quoted") for match in _QUOTES.finditer(text)
                       if match.end() - match.start() > TOLD_LENGTH]
@@ -341,7 +337,7 @@ def _block(page: _Page) -> list[Span]:
         if not (alone or (colon and len(line) >= ASKED_LENGTH)) or page.kinds[number] or page.shapes[number] == "fence":
             continue
         head = line[:colon].strip()
-        asked = _ASKED.search(head) and not _OWN.search(head)
+        asked = _requests("asked").search(head.lower()) and not _OWN.search(head)
         if not asked and not (alone and _TOLD.search(head) and not _SELF.search(head)):
             continue
         after = page.after(number + 1) if alone else number
@@ -356,6 +352,40 @@ def _block(page: _Page) -> list[Span]:
     return []
 
 
+def _named(page: _Page) -> list[Span]:
+    """The block under a short line that asks to work on a text, or over one that ends the message; no colon needed."""
+    gate, names, points, opens = map(_requests, ("gate", "names", "points", "first_person"))
+    final, before, end = _ending(page)
+    asking = [number for number, line in enumerate(page.lines)
+              if line and len(line) <= TOLD_LENGTH and not page.shapes[number] and not page.kinds[number]
+              and gate.search(low := line.strip().lower())
+              and (names.search(low) or points.search(low)) and not _OWN.search(line)]
+    for number in asking:
+        after = page.after(number + 1)
+        if after is None or number == final or _LIST.match(page.lines[after].lstrip()):
+            continue
+        start, stop = page.starts[after], before if final > after else end
+        first = page.text[start:start + TOLD_LENGTH].lower()
+        named = names.search(page.lines[number].strip().lower()) or not opens.search(first)
+        if named and len(page.text[start:stop].split()) >= NAMED_WORDS:
+            return [(start, stop, "pasted")]
+    last = asking[-1] if asking else 0
+    head, above = page.lines[last].strip().lower(), page.text[:page.starts[last]]
+    if (page.after(last + 1) is None and names.search(head) and len(above.split()) >= NAMED_WORDS
+            and (_requests("others").search(head) or not opens.search(above[:TOLD_LENGTH].lower()))):
+        return [(0, len(above), "pasted")]
+    return []
+
+
+@lru_cache(maxsize=8)
+def _requests(kind: str) -> re.Pattern[str]:
+    table = tomllib.loads((files("twin") / "foreign.toml").read_text(encoding="utf-8"))
+    cues = "|".join(table[kind])
+    for part in ("texts", "russian_texts", "begins"):
+        cues = cues.replace(f"<{part}>", table[part])
+    return re.compile(cues)
+
+
 def _ending(page: _Page) -> tuple[int, int, int]:
     """The first line of a last short paragraph that asks (else -1), where the text before it ends, and the text."""
     last = len(page.shapes) - 1
@@ -366,5 +396,5 @@ def _ending(page: _Page) -> tuple[int, int, int]:
         first -= 1
     end = page.starts[last] + len(page.lines[last])
     final = page.text[page.starts[first]:end]
-    asks = len(final) <= TOLD_LENGTH and ("?" in final or _ASKED.search(final))
+    asks = len(final) <= TOLD_LENGTH and ("?" in final or _requests("asked").search(final.lower()))
     return (first, page.starts[first - 1], end) if asks and first else (-1, end, end)

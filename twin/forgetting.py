@@ -1,4 +1,4 @@
-"""Forgetting: a source, a conversation, a message or a claim leaves archive, memory and files, and that is proved.
+"""Forgetting: a source, a conversation, a message, a turn or a claim leaves archive, memory and files, provably.
 
 The archive goes first, in one transaction that leaves a mark; whatever dies after it is finished by `finish`, at the
 next call. Knows what archive and memory offer, and the files of the home; no format of any of them.
@@ -16,7 +16,7 @@ from typing import Literal, Protocol
 
 from twin import text as texts
 from twin.archive import Archive, Derived, Key
-from twin.archive.selection import Meaning
+from twin.archive.selection import Meaning, Selection
 from twin.archive.traces import Sieve, sample, sieve
 from twin.claims import free_claims, free_id
 from twin.cues import plain
@@ -25,7 +25,7 @@ from twin.facets import facets, shown
 from twin.home import Home, sha256_of
 from twin.person import FreeClaim
 from twin.profile import ACCEPT, LONGEST, SHORTEST, Point
-from twin.types import Message, Progress
+from twin.types import Message, Progress, Turn
 
 _CLOCK_S = 0.05  # the clock of a file system may lag behind that of the process: 4 ms on Linux
 
@@ -97,7 +97,8 @@ class Cleaned:
 
 
 def forget(home: Home, archive: Archive, memory: Memory, target: str, *, progress: Progress | None = None) -> Forgotten:
-    """Forget what `target` names: a source or a file of one, a kind of export, a conversation, a message, a claim.
+    """Forget what `target` names: a source or a file of one, a kind of export, a conversation, a message, a turn, a
+    claim.
 
     Raises UsageError when it names nothing or several things, HomeBusy while another process holds the home or reads
     the archive (then the rest is done by the next call).
@@ -105,14 +106,14 @@ def forget(home: Home, archive: Archive, memory: Memory, target: str, *, progres
     finish(home, archive, memory, progress=progress)
     chosen = archive.select(target)
     named = _named_so(archive, chosen.name) if chosen.kind == "claim" else ()
-    runs = _runs(archive, chosen.keys, named)
+    runs = _runs(archive, chosen, named)
     _tell(progress, "looking for its traces", 0)
     before = _scan(home, memory, runs)
     touched = _facets_of(archive, chosen.keys)
     stale = {adapter.path for adapter in archive.stale_adapters()}
     whole = {conversation for conversation, _ in chosen.keys} if chosen.kind == "conversation" else ()
     _tell(progress, "forgetting", 1)
-    gone = archive.forget(chosen.keys, conversations=whole, facets=named)
+    gone = archive.forget(chosen.keys, conversations=whole, facets=named, turns=chosen.turns)
     pending = archive.pending()
     done = finish(home, archive, memory, progress=progress) or Cleaned()
     _tell(progress, "looking for its traces", 5)
@@ -265,17 +266,21 @@ def _named_so(archive: Archive, claim: str) -> tuple[str, ...]:
 
 # ---- the proof -------------------------------------------------------------------------------------------------------
 
-def _runs(archive: Archive, keys: Collection[Key], claims: Collection[str]) -> Sieve:
+def _runs(archive: Archive, chosen: Selection, claims: Collection[str]) -> Sieve:
     """Runs of the text that stand in nothing that remains, nor in what ships with the twin. A claim is told by words of
-    the catalogue or of messages: where a turn says them they are no trace of it."""
+    the catalogue or of messages, an answer in a core's own: where another turn says them they are no trace of it."""
+    keys, gone, left = chosen.keys, list[Turn](), list[Turn]()
+    for turn in archive.turns() if claims or chosen.turns else ():
+        (gone if turn.id in {*chosen.turns} else left).append(turn)
     catalogue = [text for claim in claims if claim in facets() for text in facets()[claim].text.values()]
-    said = [*catalogue, *archive.claim_texts(claims), *archive.texts(keys)]
+    said = [*catalogue, *archive.claim_texts(claims), *archive.texts(keys), *(turn.question for turn in gone)]
     seeds = [path.read_text("utf-8") for path in package_files("twin").joinpath("seed").iterdir() if path.is_file()]
     others = archive.claim_texts(claims, rest=True) if claims else []
-    others += (part for turn in (archive.turns() if claims else ()) for part in (
-        turn.question, turn.answer, turn.thinking, *(memory.text for memory in turn.memories)))
-    runs = sample(said)
-    return runs.without(runs.within(chain(seeds, others, archive.texts(keys, rest=True))))
+    turns = [part for turn in left for part in (
+        turn.question, turn.answer, turn.thinking, *(memory.text for memory in turn.memories))]
+    runs, answers = sample(said), sample([turn.answer for turn in gone])
+    runs = runs.plus(answers.without(answers.within(turns)))
+    return runs.without(runs.within(chain(seeds, others, turns if claims else (), archive.texts(keys, rest=True))))
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """Flat and deep ways to ask: a question made flat, pairs of both, and a flat question asked the person's own way.
 
-By rules alone: frames of lift.toml filled with what the question names, each result rated by twin.depth and dropped
-when it is not what it should be. A core writes freer ones, under the same checks. What rules cannot see (whether the
-made question is worth asking) is left to the person: a lifted question is a proposal, never evidence.
+By rules alone: the frames of lift.toml that stand for the person's ways to ask, filled with what the question names,
+each result rated by twin.depth and dropped when it is no deeper. They are frames, not new thoughts: questions that name
+things the person never asked about all get the same ones. A core writes freer ones, under the same checks. What rules
+cannot see (whether the made question is worth asking) is left to the person: a lifted question is a proposal, never
+evidence.
 """
 from __future__ import annotations
 
@@ -19,10 +21,12 @@ from twin import text
 from twin.cues import plain
 from twin.depth import RULES, rate
 from twin.errors import UsageError
+from twin.facets import facets
 from twin.person import Claim, Depth, DepthOf, Evidence, Profile
 from twin.phrases import Thing, actions, content, infinitive, things
 from twin.prompt import plain as prompted
 from twin.question import is_question
+from twin.russian import forms
 from twin.types import Engine, Sampling
 
 FLAT = 2   # a flat question is no deeper than this step of the ladder
@@ -87,17 +91,57 @@ def _flat(question: str, language: str) -> Iterator[str]:
 
 
 def contrast(profile: Profile, claim: Claim) -> Contrast | None:
-    """The deepest question among the claim's quotes beside its flat paraphrase, None where there is no such pair:
-    no quote asks, or none is deeper than what it flattens to. The profile's rating of a question goes before a new one.
+    """The deepest question among the claim's quotes beside its flat paraphrase, None where there is no such pair: the
+    claim is of no facet of asking, no quote asks, or none is deeper than a flat one that is about the same.
+
+    What the person asks too is no contrast; of a message with several questions the profile knows the deepest, so that
+    one beside it can be missed. The profile's rating of a question goes before a new one.
     """
+    facet = facets().get(claim.facet)
+    if facet is None or facet.unit != "question":
+        return None
     known = {(q.evidence.conversation, q.evidence.message, q.evidence.start): q.depth for q in profile.questions}
     asked = [(known.get((one.conversation, one.message, one.start)) or rate(one.quote), one)
              for one in claim.evidence if is_question(one.quote)]
     for depth, own in sorted(asked, key=lambda pair: -pair[0].level):
         flat = flatten(own.quote, _language(own.quote))
-        if flat and plain(flat) != plain(own.quote) and rate(flat).level < depth.level:
+        if flat and _about_it(flat, own.quote) and rate(flat).level < depth.level and not _asked_too(flat, profile):
             return Contrast(flat, own)
     return None
+
+
+_ACTION = re.compile(r"(?:How do I|Как (?P<verb>[а-яё-]+))\b")
+_WHO = re.compile(r"\b(?:who|whom|whose|кто|кого|кому|кем|чей|чья|чьё|чьи)\b(?!-)", re.IGNORECASE)
+_PEOPLE = re.compile(r"\b(?:люди|кто-нибудь|кто-то|другие|все)\b")
+_ANYTHING = re.compile(r"(?:What (?:is|are)|Что такое) (?!(?:the )?(?:same|other|next|one|two|three|four|five|\d+)\b|"
+                       r"(?:эт|сам|друг|тот|та|те|дв[ае]|тр[ои]|четыре|пять)\w* )")
+
+
+def _about_it(flat: str, question: str) -> bool:
+    """Whether the flat question asks what the other is about: what it does, or the only thing it names (of several, a
+    rule cannot tell which); no person, no thing that was only counted or pointed at, and nothing that somebody else
+    does: in "what do sensors show" the form does not tell who shows what."""
+    if _WHO.search(question):
+        return False
+    if done := _ACTION.match(flat):
+        return not done["verb"] or not _of_another(done["verb"], question.casefold())
+    return _ANYTHING.match(flat) is not None and len(things(question, _language(question))) == 1
+
+
+def _of_another(verb: str, question: str) -> bool:
+    """Whether a Russian verb stands there in the third person or the past, of no people."""
+    said = [form for word in re.findall(r"[а-яё-]+", question) for form in forms(word)[:1]]
+    return not _PEOPLE.search(question) and any(form.normal == verb and form.tags & {"3per", "past"} for form in said)
+
+
+def _asked_too(flat: str, profile: Profile) -> bool:
+    """Whether the person asks this: word for word, or a question as flat about the same."""
+    quotes = [one.quote for claim in profile.claims for one in claim.evidence]
+    said = {plain(quote[a:b]) for quote in [*quotes, *(q.evidence.quote for q in profile.questions)]
+            for a, b in text.sentences(quote)}
+    about = set(content(flat))
+    return plain(flat) in said or any(set(content(q.evidence.quote)) == about for q in profile.questions
+                                      if q.depth.step <= FLAT)
 
 
 def _language(said: str) -> str:
@@ -109,10 +153,11 @@ def _language(said: str) -> str:
 def lift(flat: str, profile: Profile, engine: Engine | None = None) -> Lift:
     """How this person would have asked `flat`, in its language.
 
-    By rule up to three questions, each in a frame the person uses for questions deeper than this one, the commonest
-    frame first. With an engine one question of its own, kept only when it is a single question in the same language,
-    names the same things, is no shallower than the shallowest own question it was shown, and no copy of one; else the
-    rule's. Raises UsageError for a text without words, where no own question goes deeper, and where it names nothing.
+    By rule it fills fixed frames: up to three, of the ways this person asks deeper than this, first those of own
+    questions that share a content word with it, then the commonest. With an engine one question of its own, kept only
+    when it is a single question in the same language, names the same things, is no shallower than the shallowest own
+    question it was shown, and no copy of one; else the rule's. Raises UsageError for a text without words, where no own
+    question goes deeper, and where it names nothing.
     """
     before, language = rate(flat), _language(flat)
     deep = [own for own in profile.questions if own.depth.step >= DEEP and own.depth.level > before.level]
@@ -126,7 +171,7 @@ def lift(flat: str, profile: Profile, engine: Engine | None = None) -> Lift:
 
 def _by_rule(flat: str, language: str, before: Depth, deep: Sequence[DepthOf]) -> Lift:
     lifted: list[tuple[str, Depth, Evidence]] = []
-    for way, own in _ways(deep):
+    for way, own in _ways(deep, frozenset(content(flat))):
         question = _framed(flat, language, way)
         if question is None:
             continue
@@ -141,14 +186,17 @@ def _by_rule(flat: str, language: str, before: Depth, deep: Sequence[DepthOf]) -
     return Lift(flat, questions, before, depths, because)
 
 
-def _ways(deep: Sequence[DepthOf]) -> list[tuple[str, DepthOf]]:
-    """Ways of asking that the own questions show, the commonest first, the deeper of equals; and for each the own
-    question that shows it best: the deepest, then the latest."""
+def _ways(deep: Sequence[DepthOf], named: frozenset[str]) -> list[tuple[str, DepthOf]]:
+    """Ways of asking that the own questions show: first those used for what is named here (stems of content words),
+    then the commonest, the deeper of equals; and for each the own question that shows it best: one that shares a word,
+    the deepest, the latest."""
+    near = {id(own): len(named & set(content(own.evidence.quote))) for own in deep}
     by_way: dict[str, list[DepthOf]] = {}
     for own in deep:
         by_way.setdefault(_way(own), []).append(own)
-    order = sorted(_frames().keys() & by_way.keys(), key=lambda way: (-len(by_way[way]), -RULES[way][0], way))
-    return [(way, max(by_way[way], key=lambda own: (own.depth.level, str(own.evidence.time or ""))))
+    order = sorted(_frames().keys() & by_way.keys(), key=lambda way: (
+        -max(near[id(own)] for own in by_way[way]), -len(by_way[way]), -RULES[way][0], way))
+    return [(way, max(by_way[way], key=lambda own: (near[id(own)], own.depth.level, str(own.evidence.time or ""))))
             for way in order]
 
 

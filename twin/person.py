@@ -17,10 +17,15 @@ Authority = Literal["said", "inferred", "approved"]
 ClaimKind = Literal["thinking", "style", "values", "domain", "language", "fact", "preference"]
 Action = Literal["approve", "reject", "pin", "edit", "undo"]
 
+STATED = ("fact", "preference")  # kinds that are said once and hold; how often they show means nothing
+
 
 @dataclass(frozen=True, repr=False)
 class Evidence:
-    """A verbatim span of the person's own words: text[start:end] of the stored message (code points) == quote."""
+    """A verbatim span of the person's own words: text[start:end] of the stored message (code points) == quote.
+
+    `confirmed`: the person did not write them here, but confirmed from a portrait that they are theirs.
+    """
 
     quote: str
     conversation: str
@@ -28,6 +33,7 @@ class Evidence:
     start: int
     end: int
     time: datetime | None = None
+    confirmed: bool = False
 
     @property
     def hash(self) -> str:
@@ -40,8 +46,9 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How often a facet shows, beside other people: `rate` of own messages (0..1) with its 95 % interval, and how many
-    `of` so many people of the reference set it is more than. `language` is that of the reference people."""
+    """How often a facet shows, beside other people: `rate` of own sentences or questions (0..1) with its 95 % interval,
+    and how many `of` so many people of the reference set lie below that interval: below `low`, so that `more_than`
+    survives chance. `language` is that of the reference people."""
 
     rate: float
     low: float
@@ -58,7 +65,8 @@ class Claim:
     `facet` is its id, stable through rebuilds: a facet of the catalogue, or 'fact.', 'preference.', 'free.' and a hash.
     `origin`: rule, core, rule+core. `counter` is what speaks against it; `conflicts` names claims that say otherwise
     (both are kept, the person is asked). `messages` and `talks` count where it showed, `first` and `last` when,
-    `months` ('2025-06' -> messages) how often. `decided` is what the person did: '', approve, pin or edit.
+    `months` ('2025-06' -> messages) how often. `decided` is what the person did: '',
+    approve, pin, edit or edit+pin.
     """
 
     facet: str
@@ -86,6 +94,16 @@ class Claim:
     def id(self) -> str:
         """Its name for `twin why` and for decisions."""
         return self.facet
+
+    @property
+    def part(self) -> int:
+        """Which part of the report it stands in, and by which claims are numbered: 0 inferred, 1 stated, 2 a topic."""
+        return 1 if self.kind in STATED else 2 if self.kind == "domain" else 0
+
+    @property
+    def confirmed(self) -> int:
+        """How many of its quotes the person confirmed from a portrait."""
+        return sum(one.confirmed for one in self.evidence)
 
     def __repr__(self) -> str:
         return f"Claim({self.facet!r}, {self.authority}, {self.confidence:.2f}, {len(self.evidence)} quotes)"
@@ -148,8 +166,11 @@ class Depth:
 
     @property
     def shown(self) -> str:
-        """'6', or '6+' where the interval reaches further above the level than below it and past the next half."""
-        leans = self.high - self.level > self.level - self.low + 1e-9 and self.high >= self.step + 0.5
+        """'6', or '6+' where the interval reaches further above the level than below it and past the next half.
+
+        An interval that ends at 1 was cut there, and says nothing of where the reading leans.
+        """
+        leans = self.high - self.level > self.level - self.low + 1e-9 and self.high >= self.step + 0.5 and self.low > 1
         return f"{self.step}+" if leans and self.step < 7 else str(self.step)
 
 
@@ -168,16 +189,22 @@ class DepthOf:
 
 @dataclass(frozen=True)
 class Topic:
-    """What the person writes about: a word or two, in how many conversations and, by month, in how many messages."""
+    """What the person writes about: a word or two, in how many conversations and messages; `months` counts those of
+    its messages that have a date."""
 
     name: str = field(repr=False)
     talks: int
     months: Mapping[str, int] = field(default_factory=dict)
+    messages: int = 0
 
 
 @dataclass(frozen=True, repr=False)
 class Profile:
-    """Claims, the depth of questions over time, topics, and how much all of it proves (`notes`, in words)."""
+    """Claims, the depth of questions over time, topics, and how much all of it proves (`notes`, in words).
+
+    Claims stand in the order they are numbered by: what is inferred, what is stated, topics, and what repeats the words
+    of another. `months`: own messages by month of UTC ('2025-06'), those with a date.
+    """
 
     claims: tuple[Claim, ...]
     questions: tuple[DepthOf, ...]
@@ -188,6 +215,7 @@ class Profile:
     language: str = "en"
     notes: tuple[str, ...] = ()
     topics: tuple[Topic, ...] = ()
+    months: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def levels(self) -> dict[int, int]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "levels": "Questions at each level; questions: {n}", "questions": "questions", "level": "level",
+        "levels": "Questions at each level; different questions: {n}", "questions": "questions", "level": "level",
         "recent": "recent", "other": "earlier or undated",
         "head": "level {level} (95 % interval {low}-{high}; questions: {n})",
         "time": "Depth of questions by month; questions with a date: {n}", "mean": "mean level, 95 % interval",
@@ -29,21 +29,21 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "facets": "How often each facet shows; own messages: {n}",
         "plain_rate": "% of your own messages, 95 % interval",
         "rate": "% of your sentences (of your questions where it is a way of asking), 95 % interval",
-        "more": "n={n}; more than {more} of {of} others", "n": "n={n}",
+        "more": "n={n}; low end above {more} of {of} others", "n": "n={n}",
         "none": "Nothing to draw yet; own messages: {n}, questions: {questions}, claims: {claims}",
         "cut": " (the first {shown} of {all})",
     },
     "ru": {
-        "levels": "Вопросы по уровням; вопросов: {n}", "questions": "вопросов", "level": "уровень",
+        "levels": "Вопросы по уровням; разных вопросов: {n}", "questions": "вопросов", "level": "уровень",
         "recent": "последние", "other": "ранние или без даты",
         "head": "уровень {level} (интервал 95 %: {low}-{high}; вопросов: {n})",
         "time": "Глубина вопросов по месяцам; вопросов с датой: {n}", "mean": "средний уровень, интервал 95 %",
         "lives": "Когда было видно каждое утверждение; чем больше точка, тем больше сообщений",
-        "facets": "Как часто видна каждая грань; своих сообщений: {n}",
-        "plain_rate": "% своих сообщений, интервал 95 %",
-        "rate": "% своих предложений (вопросов, если грань о том, как спрашивают), интервал 95 %",
-        "more": "n={n}; чаще, чем у {more} из {of} других", "n": "n={n}",
-        "none": "Рисовать пока нечего; своих сообщений: {n}, вопросов: {questions}, утверждений: {claims}",
+        "facets": "Как часто видна каждая грань; твоих сообщений: {n}",
+        "plain_rate": "% твоих сообщений, интервал 95 %",
+        "rate": "% твоих предложений (вопросов, если грань о том, как спрашивают), интервал 95 %",
+        "more": "n={n}; нижняя граница выше, чем у {more} из {of}", "n": "n={n}",
+        "none": "Рисовать пока нечего; твоих сообщений: {n}, вопросов: {questions}, утверждений: {claims}",
         "cut": " (первые {shown} из {all})",
     },
 }
@@ -61,7 +61,7 @@ def levels(profile: Profile) -> Figure:
         return _nothing(profile)
     before, _ = position.split(profile)
     rows = position.table(profile)
-    figure, axes = _figure(7.5, 4.2, words["levels"].format(n=len(profile.questions)))
+    figure, axes = _figure(7.5, 4.2, words["levels"].format(n=sum(row.n for row in rows)))
     axes.axhspan(head.low, head.high, color=_RED, alpha=0.12, linewidth=0, zorder=0)
     axes.axhline(head.level, color=_RED, linewidth=1.5, linestyle="--", zorder=0,
                  label=words["head"].format(level=_short(head.level), low=_short(head.low), high=_short(head.high),
@@ -88,7 +88,7 @@ def levels(profile: Profile) -> Figure:
 def timeline(profile: Profile) -> Figure:
     """Mean depth by month with intervals and n, and below it the months in which each claim showed."""
     words = _WORDS[profile.language]
-    months = over_time.months(profile)
+    months = over_time.months(profile) if position.headline(profile) else ()
     dated = [claim for claim in profile.claims if any(claim.months.values()) and claim.kind not in over_time.STATED]
     if not months and not dated:
         return _nothing(profile)
@@ -108,8 +108,8 @@ def timeline(profile: Profile) -> Figure:
 
 
 def facets(profile: Profile) -> Figure:
-    """Dot plot: how often each facet shows, with its interval, n, and how many people of the reference set it shows
-    less often with. Where the profile compares nothing, rates are those of own messages, intervals Wilson's."""
+    """Dot plot: how often each facet shows, with its interval, n, and how many people of the reference set lie below
+    that interval. Where the profile compares nothing, rates are those of own messages, intervals Wilson's."""
     words = _WORDS[profile.language]
     compared = [claim for claim in profile.claims if claim.comparison]
     counted = compared or [claim for claim in profile.claims if claim.messages and claim.kind not in over_time.STATED]

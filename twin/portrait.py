@@ -44,7 +44,7 @@ class Verdict:
 class Attributed:
     """Words the portrait says are the person's, text[start:end]; `found` where they do stand in an own message.
 
-    `mark` is what the portrait itself says in that table row ("Yes", "No"), '' elsewhere.
+    `mark` is what the portrait itself says in that table row ("Yes", "No"), '' elsewhere; `denied` where that is no.
     """
 
     text: str
@@ -52,6 +52,11 @@ class Attributed:
     end: int
     found: Evidence | None = None
     mark: str = ""
+
+    @property
+    def denied(self) -> bool:
+        """The portrait says that the person does not ask this."""
+        return _says(self.mark) == "no"
 
     def __repr__(self) -> str:
         return f"Attributed({self.start}:{self.end}, {'found' if self.found else 'not found'})"
@@ -264,11 +269,16 @@ def _row(line: str, start: int) -> _Item:
                  level=level)
 
 
+def _says(mark: str) -> str:
+    """What the mark of a row says of asking at its level: outgrown, no, was, yes, or '' where that is not clear."""
+    return next((name for name in ("outgrown", "no", "was", "yes") if cues(name).search(plain(mark))), "")
+
+
 def _verdict(item: _Item, judge: Judge) -> Verdict:
     if item.kind == "quote":
         judged = judge.quotation(item.sentence, denied=item.denied)
     elif item.kind == "row" and item.level and item.attributed[0].mark:
-        judged = judge.level(item.level, item.attributed[0].mark, item.attributed[0].text)
+        judged = judge.level(item.level, _says(item.attributed[0].mark), item.attributed[0].text)
     elif item.kind == "row":
         judged = judge.quotation(item.attributed[0].text)
     else:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from twin.cues import plain
 from twin.person import DepthOf, Profile
+from twin.text import language as spoken
 from twin.timeline import binomial, log_choose
 
 Status = Literal["no", "was", "outgrown", "yes", "now", "edge"]
@@ -20,6 +22,7 @@ LEAST = 5        # recent questions; and as many before them, or earlier and now
 SHARE = 0.25     # one recent question in four carries the headline
 TAIL = 0.025     # each side of a 95 % interval
 CHANCE = 0.05    # a fall this likely by chance is no fall
+READ = 2 / 3     # share of the questions that must be in Russian or English: the rules read no other language
 READABLE = range(15, 161)  # characters of a question that can stand in a table
 
 POSITIONS: Mapping[str, tuple[str, ...]] = {
@@ -36,11 +39,13 @@ TYPICAL: Mapping[str, tuple[str, ...]] = {  # of levels 1..7: the owner's ladder
            "Как сделать, чтобы две части работали вместе?", "Как устроить целое?",
            "Как направлять целое через его части?", "Как сделать, чтобы система проектировала саму себя?"),
 }
-_RULE = {
+_RULE = {  # with a no-break space before each per cent mark
     "en": "The level is the deepest that at least a quarter of {which} reaches; 1-2 {0}, 3-4 {1}, 5-6 {2}, 7 {3}. "
-          "Its 95 % interval comes from order statistics over the intervals of the single questions.",
+          "Its 95\u00a0% interval comes from order statistics over the intervals of the single questions; equal "
+          "questions count once.",
     "ru": "Уровень - самый глубокий, до которого доходит хотя бы четверть {which}; 1-2 {0}, 3-4 {1}, 5-6 {2}, 7 {3}. "
-          "Интервал 95 % - по порядковым статистикам над интервалами отдельных вопросов.",
+          "Интервал 95\u00a0% - по порядковым статистикам над интервалами отдельных вопросов; равные вопросы "
+          "считаются один раз.",
 }
 _WHICH = {
     "en": ("your recent questions ({n}: the last third of those with a date, at least 5)",
@@ -63,7 +68,8 @@ _TABLE_RULE = {
 @dataclass(frozen=True)
 class Headline:
     """The position in the profile's language, its level 1..7 with a 95 % interval, the printed rule, the number of
-    questions it stands on, the level that half of them reach, and the other positions the interval allows."""
+    questions it stands on, the level that half of them reach, the other positions the interval allows, and how many of
+    the questions the person confirmed from a portrait."""
 
     position: str
     level: float
@@ -73,6 +79,7 @@ class Headline:
     n: int
     half: float
     also: tuple[str, ...] = ()
+    confirmed: int = 0
 
     @property
     def step(self) -> int:
@@ -97,16 +104,17 @@ class LevelRow:
 
 def split(profile: Profile) -> tuple[tuple[DepthOf, ...], tuple[DepthOf, ...]]:
     """(before, recent) questions: recent are the last third of those with a date, at least five. Where that leaves
-    fewer than five before them, before is empty and recent is every question, dated or not."""
-    dated = sorted((q for q in profile.questions if q.evidence.time), key=_when)
+    fewer than five before them, before is empty and recent is every question, dated or not. Equal ones count once."""
+    asked = distinct(profile.questions)
+    dated = sorted((q for q in asked if q.evidence.time), key=_when)
     cut = len(dated) - max(LEAST, math.ceil(len(dated) / 3))
     if cut < LEAST:
-        return (), profile.questions
+        return (), asked
     return tuple(dated[:cut]), tuple(dated[cut:])
 
 
 def headline(profile: Profile) -> Headline | None:
-    """The position the recent questions show; None without questions.
+    """The position the recent questions show; None without questions, and where they are not `legible`.
 
     The level is their upper quartile. The interval is the distribution-free one for a quantile (order statistics,
     binomial), taken over the lower and upper ends of the single readings, so that it holds the error of reading too;
@@ -114,7 +122,7 @@ def headline(profile: Profile) -> Headline | None:
     the questions as independent; those of one conversation are not quite.
     """
     _, recent = split(profile)
-    if not recent:
+    if not recent or not (legible(profile.questions) and legible(recent)):
         return None
     n = len(recent)
     below, above = _bounds(n)
@@ -126,7 +134,30 @@ def headline(profile: Profile) -> Headline | None:
     place = _place(level)
     lowest = sum(low >= bound for bound in _UP_TO)  # an interval that only touches a bound does not reach beyond it
     also = tuple(name for at, name in enumerate(names) if lowest <= at <= _place(high) and at != place)
-    return Headline(names[place], level, min(low, level), max(high, level), _rule(profile), n, half, also)
+    return Headline(names[place], level, min(low, level), max(high, level), _rule(profile), n, half, also,
+                    sum(q.evidence.confirmed for q in recent))
+
+
+def legible(questions: Sequence[DepthOf]) -> bool:
+    """Whether at least two thirds of them are in Russian or English, as far as words tell: each by itself, and all
+    together, as a short one in another language can pass for English."""
+    quotes = [q.evidence.quote for q in questions]
+    return not foreign(" ".join(quotes)) and sum(not foreign(one) for one in quotes) >= READ * len(quotes)
+
+
+def foreign(text: str) -> bool:
+    """Whether a text has letters and is in neither language."""
+    return spoken(text) == "und" and any(map(str.isalpha, text))
+
+
+def distinct(questions: Sequence[DepthOf]) -> tuple[DepthOf, ...]:
+    """Equal questions once, wherever they were asked: the latest of them."""
+    latest: dict[str, DepthOf] = {}
+    for one in questions:
+        key = plain(one.evidence.quote)
+        if key not in latest or _when(one) > _when(latest[key]):
+            latest[key] = one
+    return tuple(latest.values())
 
 
 def _bounds(n: int) -> tuple[int, int]:
@@ -149,17 +180,19 @@ def _place(level: float) -> int:
 
 def _rule(profile: Profile) -> str:
     before, recent = split(profile)
-    dated = sum(q.evidence.time is not None for q in profile.questions)
+    dated = sum(q.evidence.time is not None for q in distinct(profile.questions))
     which = _WHICH[profile.language][not before].format(n=len(recent), dated=dated)
     return _RULE[profile.language].format(*POSITIONS[profile.language], which=which)
 
 
 def table(profile: Profile) -> tuple[LevelRow, ...]:
-    """The seven levels, 1 first, by the rule of `table_rule`. Without dates no level is `was` or `outgrown`."""
+    """The seven levels, 1 first, by the rule of `table_rule`; equal questions count once. Without dates no level is
+    `was` or `outgrown`."""
     before, recent = split(profile)
     head = headline(profile)
     now = head.step if head and head.n >= LEAST else 0  # 0: too few questions to say
-    return tuple(_row(level, profile, before, recent, now) for level in range(1, 8))
+    asked = distinct(profile.questions)
+    return tuple(_row(level, profile.language, asked, before, recent, now) for level in range(1, 8))
 
 
 def table_rule(language: str) -> str:
@@ -167,13 +200,14 @@ def table_rule(language: str) -> str:
     return _TABLE_RULE[language]
 
 
-def _row(level: int, profile: Profile, before: Sequence[DepthOf], recent: Sequence[DepthOf], now: int) -> LevelRow:
-    here = [q for q in profile.questions if q.depth.step == level]
+def _row(level: int, language: str, asked: Sequence[DepthOf], before: Sequence[DepthOf], recent: Sequence[DepthOf],
+         now: int) -> LevelRow:
+    here = [q for q in asked if q.depth.step == level]
     dated = sorted((q for q in here if q.evidence.time), key=_when)
     late = sum(q.depth.step == level for q in recent)
     status = _status(level, before, recent, now) if here else "no"
     return LevelRow(level, status, len(here), late, dated[0].evidence.time if dated else None,
-                    dated[-1].evidence.time if dated else None, _example(here), TYPICAL[profile.language][level - 1])
+                    dated[-1].evidence.time if dated else None, _example(here), TYPICAL[language][level - 1])
 
 
 def _status(level: int, before: Sequence[DepthOf], recent: Sequence[DepthOf], now: int) -> Status:

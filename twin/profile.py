@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
 from twin import text as texts
-from twin.claims import free_claims, settle
+from twin.claims import Gone, free_claims, settle
 from twin.comparison import compare, ordinary, people
 from twin.cues import plain
 from twin.depth import is_question, locate
@@ -26,6 +26,7 @@ from twin.facets import facets as facets
 from twin.facets import read
 from twin.own_word import own_word
 from twin.person import Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
+from twin.position import foreign
 from twin.question import asks
 from twin.stated import stated
 from twin.topics import Subject, subjects
@@ -33,6 +34,7 @@ from twin.types import Message, digest
 
 Key = tuple[str, str]  # conversation id, message id
 
+CONFIRMED = "confirmed"   # flag of messages whose words the person confirmed from a portrait
 FEW, SKETCH = 20, 100     # own messages: fewer than FEW is no ground for a portrait, fewer than SKETCH a sketch
 MAX_QUOTES, MAX_COUNTER = 5, 3
 SHORTEST, LONGEST = 12, 300  # characters of a sentence that can be a quote: "Why?" shows nothing, a page is no quote
@@ -60,13 +62,14 @@ def _evidence(conversation: str, message: Message, start: int, end: int) -> Evid
 # ---- from messages to claims ---------------------------------------------------------------------------------------
 
 def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = (), free: Iterable[FreeClaim] = (),
-          decisions: Iterable[Decision] = (), language: str | None = None, read_by_core: int = 0) -> Profile:
+          decisions: Iterable[Decision] = (), language: str | None = None, read_by_core: int = 0,
+          forgotten: Gone = lambda _: ()) -> Profile:
     """Profile of the person from (conversation id, message) pairs and the sentences a core pointed at.
 
     `free` are claims in a core's own words, `decisions` what the person said about claims. `language` ('ru' or 'en') is
-    that of most own messages when not given; `read_by_core` counts own messages a core has read. What showed in one
-    conversation only is left out and counted in the notes, and so are points that no longer fit a sentence. Raises
-    UsageError for another language or a probability outside 0..1.
+    that of most own messages when not given; `read_by_core` counts own messages a core has read; `forgotten` tells
+    which ids of claims are. What showed in one conversation only is left out and counted in the notes, and so are
+    points that no longer fit a sentence. Raises UsageError for another language or a probability outside 0..1.
     """
     if language not in (None, "ru", "en"):
         raise UsageError(f"There is no profile in {language!r}.", "Use 'ru' or 'en'.")
@@ -83,10 +86,38 @@ def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = 
     claims = [*(claim for claim in claims if claim.talks > 1), *_domains(about, len(own), language),
               *stated([(conversation, message) for (conversation, _), message in own.items()], language),
               *free_claims(free, own, language)]
-    profile = Profile(settle(claims, decisions), tuple(questions(own)), len(everything), len(own),
-                      len({conversation for conversation, _ in everything}), read_by_core, language,
-                      topics=tuple(one.topic for one in about))
+    confirmed = {key for key, message in own.items() if CONFIRMED in message.flags}
+    profile = Profile(tuple(_told(claim, confirmed) for claim in _ordered(settle(claims, decisions, forgotten))),
+                      tuple(replace(one, evidence=_whence(one.evidence, confirmed)) for one in questions(own)),
+                      len(everything), len(own), len({conversation for conversation, _ in everything}), read_by_core,
+                      language, topics=tuple(one.topic for one in about), months=_months(own.values()))
     return replace(profile, notes=tuple(_notes(profile, spoken, own, alone, lost)))
+
+
+def _ordered(claims: Iterable[Claim]) -> list[Claim]:
+    """By the parts of the report, inside a part as settled; what repeats the words of another stands last of all."""
+    said: set[str] = set()
+    parts: dict[bool, list[Claim]] = {False: [], True: []}
+    for claim in sorted(claims, key=lambda claim: claim.part):
+        words = texts.one_line(claim.text)
+        parts[words in said].append(claim)
+        said.add(words)
+    return parts[False] + parts[True]
+
+
+def _months(messages: Iterable[Message]) -> dict[str, int]:
+    return dict(sorted(Counter(f"{message.time:%Y-%m}" for message in messages if message.time).items()))
+
+
+def _whence(evidence: Evidence, confirmed: Set[Key]) -> Evidence:
+    return replace(evidence, confirmed=True) if (evidence.conversation, evidence.message) in confirmed else evidence
+
+
+def _told(claim: Claim, confirmed: Set[Key]) -> Claim:
+    if not confirmed:
+        return claim
+    return replace(claim, evidence=tuple(_whence(one, confirmed) for one in claim.evidence),
+                   counter=tuple(_whence(one, confirmed) for one in claim.counter))
 
 
 Own = Mapping[Key, Message]
@@ -185,7 +216,7 @@ def _strength(found: Iterable[tuple[Evidence, float]], own: int) -> float:
 def _claim(facet: Facet, rules: Rules, core: Sentences, own: int, language: str) -> Claim:
     """Rules alone reach RULE_CAP, a core alone counts 0.8 of that, both together up to CORE_CAP. Then the share of what
     speaks for it among all that speaks for or against it counts. A facet that fits most people stays under COMMON_CAP,
-    one that rules see no more often than with half of the reference people under ORDINARY_CAP."""
+    one that rules do not see clearly more often than with half of the reference people under ORDINARY_CAP."""
     rule, against = rules.found[facet.id], rules.against[facet.id]
     by_rule, by_core = min(RULE_CAP, _strength(rule.values(), own)), _strength(core.values(), own)
     confidence = 1 - (1 - by_rule) * (1 - 0.6 * by_core) if rule else 0.8 * by_core
@@ -280,11 +311,23 @@ def _notes(profile: Profile, spoken: Counter[str], own: Own, alone: int, lost: i
         yield says["depth"]
     if min(spoken["ru"], spoken["en"]) >= max(1, n // 10):
         yield says["mixed"].format(ru=spoken["ru"], en=spoken["en"])
+    yield from _origin_notes(profile, own, says)
     undated = sum(message.time is None for message in own.values())
     if undated:
         yield says["undated"].format(n=undated, own=n)
     if lost:
         yield says["lost"].format(n=lost)
+
+
+def _origin_notes(profile: Profile, own: Own, says: Mapping[str, str]) -> Iterable[str]:
+    """Words that were confirmed, and words in a language that no rule reads."""
+    asked = sum(one.evidence.confirmed for one in profile.questions)
+    claims = sum(claim.confirmed > 0 for claim in profile.claims)
+    if asked or claims:
+        yield says["confirmed"].format(questions=asked, claims=claims)
+    unread = sum(foreign(message.text) for message in own.values())
+    if unread:
+        yield says["foreign"].format(n=unread, own=len(own))
 
 
 def _claim_notes(profile: Profile, says: Mapping[str, str]) -> Iterable[str]:

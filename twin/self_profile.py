@@ -7,19 +7,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
-from twin import free_claims, importers, portrait, profile, reader
+from twin import free_claims, importers, portrait, position, profile, reader
 from twin import lift as lifting
 from twin.archive import Archive
 from twin.depth import rate
 from twin.depth_core import CoreRater
 from twin.errors import HomeBusy, UsageError
 from twin.lift import Lift
-from twin.person import Action, Decision, Depth, Profile
+from twin.person import Action, Decision, Depth, DepthOf, Profile
 from twin.portrait import Audit
 from twin.reader import Cost
 from twin.types import Embedder, Engine, Message, Progress, never
@@ -64,15 +64,17 @@ class SelfProfile:
         """The profile as it is now, kept as a version. See Twin.profile."""
         if read > 0:
             self.read(read, progress, cancel)
-        archive = self.archive
-        made = profile.build(archive.messages(), points=archive.points(), free=archive.free(),
-                             decisions=archive.decisions(), language=language, read_by_core=archive.read_by_core())
-        gone = archive.forgotten_claims(claim.facet for claim in made.claims)
-        made = replace(made, claims=tuple(claim for claim in made.claims if claim.facet not in gone))
+        made = self._built(language)
         if made.own_messages:
             with suppress(HomeBusy):  # an import is running: what is shown now is kept the next time
-                archive.save_snapshot(snapshot(made, datetime.now(UTC)))
+                self.archive.save_snapshot(snapshot(made, datetime.now(UTC), _asked(made)))
         return made
+
+    def _built(self, language: str | None = None) -> Profile:
+        archive = self.archive
+        return profile.build(archive.messages(), points=archive.points(), free=archive.free(),
+                             decisions=archive.decisions(), language=language, read_by_core=archive.read_by_core(),
+                             forgotten=archive.forgotten_claims)
 
     def unread(self, limit: int) -> tuple[list[tuple[str, Message]], list[tuple[str, Message]]]:
         """Up to `limit` own messages that this core has not judged by the catalogue, and as many that it has not read
@@ -137,8 +139,9 @@ class SelfProfile:
             return claims[int(name) - 1]
         found = [one for one in claims if one.id == name] or [one for one in claims if one.id.startswith(name)]
         if len(found) != 1 or not name:
+            known = ", ".join(one.id for one in (found or claims)) or "none"
             raise UsageError(f"{'Several claims begin' if found else 'No claim of the profile begins'} with {name!r}.",
-                             f"Known: {', '.join(one.id for one in (found or claims))}.")
+                             f"Known: {known}.")
         return found[0]
 
     def why(self, name: str) -> Why:
@@ -161,31 +164,66 @@ class SelfProfile:
                      messages[place - 1] if place else None, messages[place + 1] if place + 1 < len(messages) else None)
 
     def decide(self, name: str, action: str, text: str = "") -> Decision:
-        """Approve, reject, pin, edit or undo a claim. A rejected one stays rejected, whatever is read later.
+        """Approve, reject, pin, edit or undo a claim: one of the last version, or one that was decided about before. A
+        rejected one stays rejected, whatever is read later; `undo` takes back the last decision that stands.
 
-        Raises UsageError for another action, an edit without words, and an unknown claim; `undo` also takes the id of
-        a claim that was rejected.
+        Raises UsageError for another action, an edit without words, an unknown claim and where nothing is to be undone.
         """
         if action not in get_args(Action):
             raise UsageError(f"There is no decision {action!r}.", f"Known: {', '.join(get_args(Action))}.")
         if (action == "edit") != bool(text.strip()):
             raise UsageError("An edit needs the words the claim should have; nothing else takes words.",
                              'Say: twin decide edit CLAIM "your words".')
-        said = {one.claim: one.text for one in self.archive.decisions()}
-        if not (action == "undo" and name in said):
-            kept = self.claim(name)
-            name, said[kept.id] = kept.id, kept.text
+        name, words = self._meant(name)
+        if action == "undo":
+            words = self._undone(name)
         # The words go along: a core may say the same again in other words, under another id.
-        decision = Decision(name, action, text.strip() or said[name], datetime.now(UTC))  # type: ignore[arg-type]
+        decision = Decision(name, action, text.strip() or words, datetime.now(UTC))  # type: ignore[arg-type]
         self.archive.save_decision(decision)
         self.archive.set_setting(_DIGEST, "")
         return decision
 
+    def decided(self, claim: str) -> list[Decision]:
+        """The decisions on this id that stand, the oldest first: what was undone is not among them."""
+        stack: list[Decision] = []
+        for one in self.archive.decisions():
+            if one.claim == claim and one.action != "undo":
+                stack.append(one)
+            elif one.claim == claim and stack:
+                stack.pop()
+        return stack
+
+    def _meant(self, name: str) -> tuple[str, str]:
+        """Id and words of the claim that is named: one of the last version, else one that was decided about."""
+        decided = {one.claim: "" if one.action == "edit" else one.text for one in self.archive.decisions()}
+        try:
+            kept = self.claim(name)
+            if kept.id == name or name not in decided:
+                return kept.id, kept.text
+            return name, decided[name]
+        except UsageError as error:
+            found = [one for one in decided if one == name] or [one for one in decided if one.startswith(name)]
+            if len(found) == 1 and name:
+                return found[0], decided[found[0]]
+            if not decided:
+                raise
+            ids = ", ".join(decided)
+            raise UsageError(error.what, f"{error.next_step} Decided about: {ids}; `twin decide undo CLAIM` takes the "
+                             "last decision on one back.") from error
+
+    def _undone(self, name: str) -> str:
+        """The words of the decision that an undo takes back; '' of an edit, whose words name nothing."""
+        if stack := self.decided(name):
+            return "" if stack[-1].action == "edit" else stack[-1].text
+        now = self._built().claim(name)  # decided under another id of the same claim?
+        if now is None or not now.decided:
+            raise UsageError(f"There is no decision on {name} to undo.", "Nothing was changed.")
+        return ""
+
     def verify(self) -> Verification:
-        """Check every quote of the last version against the archive."""
+        """Check every quote of the last version, and the questions its report shows, against the archive."""
         kept = self.latest()
-        keys = {(mark.conversation, mark.message) for claim in kept.claims for mark in claim.quotes}
-        return verify(kept, self.archive.messages(keys=keys))
+        return verify(kept, self.archive.messages(keys=kept.keys))
 
     def diff(self, before: str | None = None, after: str | None = None) -> Difference:
         """What is different between two versions; by default the last one and the one before it."""
@@ -229,6 +267,12 @@ class SelfProfile:
                               engine=self._engine() if core else None, embedder=self.embedder)
 
 
+def _asked(made: Profile) -> list[DepthOf]:
+    """The questions a report shows: the three deepest, and the examples of its table."""
+    deepest = sorted(position.distinct(made.questions), key=lambda one: (-one.depth.level, len(one.evidence.quote)))[:3]
+    return [*deepest, *(row.example for row in position.table(made) if row.example)]
+
+
 def verify_mark(mark: Mark, message: Message) -> bool:
     """Whether the words of a kept quote still stand where they stood."""
     from twin.types import digest
@@ -239,11 +283,15 @@ def verify_mark(mark: Mark, message: Message) -> bool:
 def portrait_text(path: Path) -> str:
     """The text about a person in a file: what the assistant says in an imported chat, else all of it.
 
-    Raises InputError for what cannot be read, and UsageError for an export of many conversations.
+    Raises InputError for what cannot be read, and UsageError for an export: answers of several conversations, or a text
+    longer than LONGEST_PORTRAIT.
     """
     found = [one.conversation for one in importers.read(path) if one.conversation is not None]
     said = [message for conversation in found for message in conversation.messages]
     answers = [message.text for message in said if message.role == "assistant"]
+    if len(found) > 1 and len(answers) > 1:
+        raise UsageError(f"{path.name} holds {len(found)} conversations with {len(answers):,} answers: an export, not "
+                         "a text about one person.", "Put the one answer into a file of its own.")
     text = "\n\n".join(answers or [message.text for message in said])
     if len(text) > LONGEST_PORTRAIT:
         raise UsageError(f"{path.name} holds {len(text):,} characters: an export, not a text about one person.",

@@ -16,6 +16,7 @@ from importlib.resources import files
 from typing import Any, Literal
 
 from twin.cues import cue, plain
+from twin.own_word import any_of
 from twin.person import Claim, Evidence
 from twin.russian import forms, inflected
 from twin.text import language as language_of
@@ -57,26 +58,36 @@ def single(slot: str) -> bool:
     return bool(_table()["slot"].get(slot, {}).get("single", False))
 
 
-def _any(cues: Iterable[str]) -> re.Pattern[str]:
-    return re.compile("|".join(f"(?:{cue(one)})" for one in cues) or r"(?!)")
-
-
 @lru_cache(maxsize=64)
 def _list(tongue: str, name: str, part: str = "") -> re.Pattern[str]:
     table = _table()[name]
-    return _any((table[part] if part else table)[tongue])
+    return any_of((table[part] if part else table)[tongue])
 
 
 @lru_cache(maxsize=2)
 def _slots(tongue: str) -> tuple[tuple[str, bool, re.Pattern[str]], ...]:
     """(slot, whether the cue affirms, pattern), in the order of the file."""
-    return tuple((name, affirmed, _any(slot[key])) for name, slot in _table()["slot"].items()
+    return tuple((name, affirmed, any_of(slot[key])) for name, slot in _table()["slot"].items()
                  for affirmed, key in ((False, f"not_{tongue}"), (True, tongue)) if key in slot)
+
+
+@lru_cache(maxsize=2)
+def _loose(tongue: str) -> tuple[tuple[str, bool, bool, re.Pattern[str]], ...]:
+    """(slot, whether the cue affirms, whether it wants a word for the speaker beside it, pattern): for anywhere."""
+    keys = ((False, False, f"any_not_{tongue}"), (True, False, f"any_{tongue}"), (True, True, f"near_{tongue}"))
+    return tuple((name, affirmed, near, re.compile(r"\b(?:" + "|".join(map(cue, slot[key])) + ")"))
+                 for name, slot in _table()["slot"].items() for affirmed, near, key in keys if key in slot)
+
+
+@lru_cache(maxsize=2)
+def _any_loose(tongue: str) -> re.Pattern[str]:
+    """All of them at once: one search tells that a clause has none."""
+    return re.compile(r"\b(?:" + "|".join(pattern.pattern[2:] for *_, pattern in _loose(tongue)) + ")")
 
 
 @lru_cache(maxsize=64)
 def _until(slot: str, tongue: str) -> re.Pattern[str]:
-    return _any(_table()["slot"][slot].get(f"until_{tongue}", ()))
+    return any_of(_table()["slot"][slot].get(f"until_{tongue}", ()))
 
 
 @lru_cache(maxsize=1)
@@ -93,6 +104,8 @@ _CONTRACTIONS = tuple((re.compile(old), new) for old, new in (
     (r"\b(i|we)'?m\b", r"\1 am"), (r"\b(i|we)'ve\b", r"\1 have"), (r"\bwe're\b", "we are"), (r"\bi'd\b", "i would"),
     (r"\b(do|have|am|are)n'?t\b", r"\1 not"), (r"\b(?:can't|cannot|cant)\b", "can not"),
     (r"\bi have (?:got|gotten) ", "i have ")))
+_CONTRACTED = re.compile(r"'|nt\b|\bcannot\b|\b(?:im|ive) |got")
+_SPEAKER = frozenset({"i", "me", "my", "mine", "we", "our", "us"})
 _RUSSIAN_DASH = re.compile(r"^((?:я|мо[йяеи](?: [\w-]+){1,3}|по (?:профессии|специальности)(?: я)?)) - ")
 _SPLIT = re.compile(r"[;()\[\]]+| - |,(?! (?:than|чем|а не|нежели)\b)| (?:but|although|because|но|потому что|поэтому) |"
                     r" (?:and|so) (?=(?:i|my|we)\b)| а (?=я |мне |у меня )|"
@@ -114,7 +127,8 @@ def statements(sentence: str, tongue: str) -> list[Statement]:
     """What a sentence says of the one who speaks, in 'ru' or 'en'; words between quotation marks are not theirs."""
     scope = _expanded(plain(_masked(sentence)), tongue)
     parts = [part for part in _SPLIT.split(scope) if part and part.strip()]
-    if scope.rstrip().endswith("?"):
+    asks = scope.rstrip().endswith("?")
+    if asks:
         parts.pop()  # what asks states nothing; what stands before its comma does
     found: list[Statement] = []
     for number, part in enumerate(parts):
@@ -122,6 +136,8 @@ def statements(sentence: str, tongue: str) -> list[Statement]:
         pieces = _SHARED.split(part)
         for place, piece in enumerate(pieces):
             one = _statement(f"i {piece}" if place else piece, following, tongue)
+            if one is None and not place and not asks:
+                one = _told_freely(piece, tongue)
             if one is None:
                 break  # "used to live in York and work as a baker": the second verb goes with the first
             found.append(one)
@@ -145,8 +161,9 @@ def _expanded(scope: str, tongue: str) -> str:
     scope = re.split(r":(?= |$)", scope, maxsplit=1)[0]
     if tongue == "ru":
         return _RUSSIAN_DASH.sub(r"\1 ", scope)
-    for old, new in _CONTRACTIONS:
-        scope = old.sub(new, scope)
+    if _CONTRACTED.search(scope):
+        for old, new in _CONTRACTIONS:
+            scope = old.sub(new, scope)
     return scope
 
 
@@ -160,6 +177,26 @@ def _statement(clause: str, following: str, tongue: str) -> Statement | None:
             continue
         value = clause[match.end():].strip(" ,.!?…") or following
         return _valued(slot, affirmed == says, value, tongue)
+    return None
+
+
+def _told_freely(clause: str, tongue: str) -> Statement | None:
+    """What a clause says of the speaker in no stock form; its value is all of it."""
+    clause = clause.strip(" .!…")
+    if (tongue == "en" and _SPEAKER.isdisjoint(clause.split())) or not _any_loose(tongue).search(clause):
+        return None
+    for slot, affirmed, near, pattern in _loose(tongue):
+        match = pattern.search(clause)
+        if match is None or (near and not _list(tongue, "near", "self").search(clause)):
+            continue
+        table = _table()["slot"][slot]
+        if (_list(tongue, "void", "clause").search(clause) or _list(tongue, "void", "loose").search(clause)
+                or (near and _list(tongue, "near", "other").search(clause))
+                or (table["kind"] == "preference" and slot != "form" and any(
+                    map(_list(tongue, "deictic").match, (clause, clause[match.end():].lstrip()))))):
+            return None
+        kept = sorted(set(stems(clause)) - _idle())
+        return Statement(slot, table["kind"], affirmed, tuple(kept)) if len(kept) > 1 else None
     return None
 
 
@@ -232,7 +269,8 @@ def _of_message(text: str, language: str) -> Iterator[tuple[int, int, Statement]
              for tongue in (_tongue(text[start:end], language),)]
     found = [[] if not SHORTEST <= end - start <= LONGEST or masked[start] in "—–_" else
              statements(masked[start:end], tongue) for start, end, tongue, _ in lines]
-    if not any(found) or any(_list(tongue, "void", "message").search(scope) for _, _, tongue, scope in lines):
+    if not any(found) or any(_list(tongue, "void", part).search(scope) for _, _, tongue, scope in lines
+                             for part in ("message", "text")):
         return
     for number, (start, end, tongue, scope) in enumerate(lines):
         if _list(tongue, "void", "rest").search(scope) or (
@@ -308,7 +346,7 @@ def statement_of(claim: Claim) -> Statement | None:
     where a core did; None when it names no slot, or when the person put other words in the core's place."""
     if claim.kind not in ("fact", "preference"):
         return None
-    if claim.decided == "edit" and claim.facet.startswith("free."):
+    if "edit" in claim.decided and claim.facet.startswith("free."):
         return None  # the text is the person's own now
     if claim.facet.startswith(("fact.", "preference.")):
         return _read_back(claim.facet, tuple(evidence.quote for evidence in claim.evidence))

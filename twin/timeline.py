@@ -6,12 +6,13 @@ is shown.
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from twin.comparison import wilson
+from twin.person import STATED as STATED
 from twin.person import Claim, Profile
 
 Trend = Literal["appearing", "fading", "steady", "unclear"]
@@ -19,9 +20,8 @@ Trend = Literal["appearing", "fading", "steady", "unclear"]
 DEEP = 5         # the level from which a question counts as deep
 FREEDOM = 4      # degrees of freedom below which the spread of questions is not known
 READING = 0.5    # levels: no question is read more exactly than this
-STATED = ("fact", "preference")  # kinds that are said once and hold; how often they show means nothing
-FEWEST = 6       # messages of a facet: with fewer, no order of them is beyond chance (2 * 0.5 ** 6 = .03)
-CHANCE = 0.05
+FEWEST = 6       # messages of a claim: with fewer, no order of them is beyond chance (2 * 0.5 ** 6 = .03)
+CHANCE = 0.05    # share of changes that may be chance among those named (Benjamini and Hochberg)
 _Z = 1.959964
 
 
@@ -42,8 +42,8 @@ class Month:
 
 @dataclass(frozen=True)
 class FacetLife:
-    """When a claim showed: messages in the earlier and in the later half of the time, each beside the questions asked
-    then, and what that says."""
+    """When a claim showed: messages in the earlier and in the later half of the time, each beside all own messages of
+    that half, and what that says."""
 
     claim: str
     trend: Trend
@@ -109,38 +109,54 @@ def log_choose(n: int, k: int) -> float:
 def facet_life(profile: Profile) -> tuple[FacetLife, ...]:
     """Each dated claim but stated ones, in the profile's order: the earlier half of the time against the later.
 
-    The halves hold about as many of the questions each. Two rates are compared by the exact binomial test given their
-    sum, two-sided: appearing or fading below p = .05, steady otherwise, unclear under six messages or in one month.
-    The measure is questions, not messages, because that is what a profile keeps by month.
+    The halves hold about as many own messages each. In each, the messages that show the claim are counted beside all of
+    them (`Profile.months`), and the shares compared by Fisher's exact test, two-sided. Among all claims tested no more
+    than one change in twenty is to be chance (Benjamini and Hochberg 1995): beyond that it is appearing or fading,
+    else steady; unclear under six messages, in one month, or where the profile does not say how much was written.
     """
-    asked = Counter(f"{q.evidence.time:%Y-%m}" for q in profile.questions if q.evidence.time)
-    return tuple(_life(claim, asked, _half(asked)) for claim in profile.claims
-                 if claim.months and claim.kind not in STATED)
+    half = _half(profile.months)
+    lives = [_life(claim, profile.months, half) for claim in profile.claims
+             if claim.months and claim.kind not in STATED]
+    chances = [_two_sided(life) for life in lives if life.trend != "unclear"]
+    bar = _beyond(chances)
+    return tuple(replace(life, trend=_changed(life)) if life.trend != "unclear" and _two_sided(life) <= bar else life
+                 for life in lives)
 
 
-def _half(asked: Mapping[str, int]) -> str:
-    """The last month of the earlier half: the split that is most even."""
-    names, total, so_far, best = sorted(asked), sum(asked.values()), 0, (math.inf, "")
+def _half(written: Mapping[str, int]) -> str:
+    """The last month of the earlier half: the split that is most even; '' for fewer than two months."""
+    names, total, so_far, best = sorted(written), sum(written.values()), 0, (math.inf, "")
     for name in names[:-1]:
-        so_far += asked[name]
+        so_far += written[name]
         best = min(best, (abs(2 * so_far - total), name))
     return best[1]
 
 
-def _life(claim: Claim, asked: Mapping[str, int], half: str) -> FacetLife:
-    early, early_of = (sum(n for month, n in some.items() if month <= half) for some in (claim.months, asked))
-    late, late_of = sum(claim.months.values()) - early, sum(asked.values()) - early_of
+def _life(claim: Claim, written: Mapping[str, int], half: str) -> FacetLife:
+    """Counts alone: steady where they can be tested."""
+    early, early_of = (sum(n for month, n in some.items() if month <= half) for some in (claim.months, written))
+    late, late_of = sum(claim.months.values()) - early, sum(written.values()) - early_of
     shown = sorted(month for month, n in claim.months.items() if n)
-    trend: Trend = "unclear"
-    if half and early + late >= FEWEST:
-        expected = late_of / (early_of + late_of)
-        changed = _two_sided(late, early + late, expected) < CHANCE
-        trend = "steady" if not changed else "appearing" if late > expected * (early + late) else "fading"
-    return FacetLife(claim.id, trend, early, early_of, late, late_of, shown[0] if shown else "",
-                     shown[-1] if shown else "")
+    testable = half and early + late >= FEWEST and early <= early_of and late <= late_of
+    return FacetLife(claim.id, "steady" if testable else "unclear", early, early_of, late, late_of,
+                     shown[0] if shown else "", shown[-1] if shown else "")
 
 
-def _two_sided(hits: int, of: int, share: float) -> float:
-    """Exact binomial test: twice the smaller tail, at most 1."""
-    chances = binomial(of, share)
-    return min(1.0, 2 * min(sum(chances[:hits + 1]), sum(chances[hits:])))
+def _changed(life: FacetLife) -> Trend:
+    return "appearing" if life.late * life.early_of > life.early * life.late_of else "fading"
+
+
+def _two_sided(life: FacetLife) -> float:
+    """Fisher's exact test: twice the smaller tail of the late messages, were all that show it drawn from one urn."""
+    hits, every = life.early + life.late, log_choose(life.early_of + life.late_of, life.early + life.late)
+    least, most = max(0, hits - life.early_of), min(hits, life.late_of)
+    chances = [math.exp(log_choose(life.late_of, k) + log_choose(life.early_of, hits - k) - every)
+               for k in range(least, most + 1)]
+    place = life.late - least
+    return min(1.0, 2 * min(sum(chances[:place + 1]), sum(chances[place:])))
+
+
+def _beyond(chances: Sequence[float]) -> float:
+    """The largest p of m tests that holds: the k-th smallest, at most CHANCE * k / m; -1 where none does."""
+    ordered = sorted(chances)
+    return max((p for k, p in enumerate(ordered, 1) if p <= CHANCE * k / len(ordered)), default=-1.0)

@@ -74,7 +74,7 @@ def subjects(messages: Iterable[tuple[str, Message]]) -> tuple[Subject, ...]:
     made = [_subject(_named(key, words, names), key, [own[place] for place in places], pairs)
             for key, places in found.items()]
     made = [one for one in made if one.topic.talks >= LEAST]
-    made.sort(key=lambda one: (-one.topic.talks, -sum(one.topic.months.values()), one.topic.name))
+    made.sort(key=lambda one: (-one.topic.talks, -one.topic.messages, one.topic.name))
     return tuple(made[:MOST])
 
 
@@ -187,5 +187,5 @@ def _subject(name: str, key: str, where: list[tuple[str, Message]], pairs: dict[
                  and any(pairs.get(one, one) == key for one in _stems(_tokens(words[a:b]))))
         if span := next(spans, None):
             evidence.append(Evidence(words[slice(*span)], conversation, message.id, *span, message.time))
-    topic = Topic(name, len({conversation for conversation, _ in where}), dict(sorted(months.items())))
+    topic = Topic(name, len({conversation for conversation, _ in where}), dict(sorted(months.items())), len(where))
     return Subject(topic, key, tuple(evidence))

@@ -1,9 +1,10 @@
 """Is what a portrait says of the person borne out by the person's own words? Supported, contradicted, or no evidence.
 
-"No evidence" is the honest default. By rules: the words themselves stand in an own message; a facet the sentence names
-has a claim with quotes; an own first-person sentence says the same, or the same with the negation turned. With a core
-more can be found: it judges pairs of sentence and nearest own words after solved examples, above a bar it earns on
-others (the pattern of reader.py). Praise is supported by nothing. Knows sentences, not portraits.
+"No evidence" is the honest default. By rules: the words themselves stand in an own message; the person stated the
+fact or preference, or its denial; the sentence says of the person, in words the rules know to the last one, that they
+have the habit of a facet with quotes, or lack it; an own first-person sentence says the same, or its opposite. A core
+finds more: it judges pairs of sentence and nearest own words after solved examples, above a bar it earns on others (the
+pattern of reader.py). Praise is supported by nothing. Knows sentences, not portraits.
 """
 from __future__ import annotations
 
@@ -12,26 +13,32 @@ import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
 import numpy as np
 
 from twin import text as texts
+from twin.comparison import ordinary
 from twin.cues import cue, plain
 from twin.facets import facets
-from twin.person import Evidence, Profile
+from twin.person import Claim, Evidence, Profile
 from twin.phrases import content
+from twin.position import split, table
+from twin.profile import ORDINARY_CAP, Rules, by_rule
 from twin.prompt import plain as prompted
 from twin.question import asks
 from twin.russian import forms
+from twin.stated import Statement, statement_of
 from twin.types import Embedder, Engine, Message
 
 Kind = Literal["supported", "contradicted", "no evidence"]
 NONE: Kind = "no evidence"
 QUOTES = 3         # shown for one verdict
 CONFIRMED = "confirmed"  # flag of messages the person confirmed as their words
+STRONG = 0.5       # confidence of a facet from which a sentence that denies it is contradicted
+OFTEN = 0.2        # share of own sentences (or questions) from which "always" is borne out and "rarely" contradicted
 HABIT = 2          # own questions at a level, or quotes of a facet, before "you ask so" is borne out
 NEAREST = 20       # own sentences looked at for one sentence of the portrait
 COVER = 0.75       # share of the naming words two sentences must share, both ways, to say the same
@@ -64,6 +71,10 @@ def cues(name: str) -> re.Pattern[str]:
     return re.compile("|".join(map(cue, lists()["cues"][name])))
 
 
+def _any(*names: str) -> str:
+    return "|".join(cues(name).pattern for name in names)
+
+
 @lru_cache(maxsize=1)
 def _described() -> Mapping[str, re.Pattern[str]]:
     return {facet: re.compile("|".join(map(cue, said))) for facet, said in lists()["describes"].items()
@@ -79,8 +90,8 @@ class Judge:
         self.messages = [(conversation, message) for conversation, message in own if message.own]
         self.profile = profile
         self.engine = engine
-        self._says: Mapping[str, str] = lists()["reasons"]["ru" if language == "ru" else "en"]
         self._language = "ru" if language == "ru" else "en"
+        self._says: Mapping[str, str] = lists()["reasons"][self._language]
         self._bars = {} if bars is None else bars
         self._sentences = [Evidence(message.text[a:b], conversation, message.id, a, b, message.time)
                            for conversation, message in self.messages for a, b in texts.own_sentences(message.text)]
@@ -91,8 +102,7 @@ class Judge:
         self._embedder = embedder
         self._vectors = None
         if embedder and self._sentences:
-            recent = [one.quote for one in self._sentences[-EMBEDDED:]]
-            self._vectors = np.asarray(embedder.embed(recent), float)
+            self._vectors = np.asarray(embedder.embed([one.quote for one in self._sentences[-EMBEDDED:]]), float)
 
     # ---- sentences -----------------------------------------------------------------------------------------------
 
@@ -101,7 +111,9 @@ class Judge:
         scope = plain(said)
         if cues("offer").search(scope):
             return self._no("offer")
-        found = self._facet(scope) or self._words(said)
+        shown = self._facet(scope)
+        sure = shown if shown and shown.verdict != NONE else None
+        found = self._stated(said) or sure or self._words(said) or shown
         if cues("praise").search(scope):
             if found and found.verdict == "supported":
                 what = found.reason.partition(": ")[2] or found.quotes[0].quote
@@ -114,23 +126,33 @@ class Judge:
         evidence = self.find(words)
         if evidence is None:
             return self._no("none" if denied else "mouth")
-        if denied:
-            return Judged("contradicted", (evidence,), self._says["denied"])
-        return self._found(evidence)
+        return Judged("contradicted", (evidence,), self._says["denied"]) if denied else self._found(evidence)
 
-    def level(self, level: int, mark: str, words: str) -> Judged:
-        """A table row that says whether the person asks at a level, with a typical question."""
+    def level(self, level: int, says: str, words: str) -> Judged:
+        """A table row with a typical question that says of asking at a level 'yes', 'no', 'was', 'outgrown' or ''."""
         asked = [q.evidence for q in self.profile.questions if q.depth.step == level]
-        quotes = tuple(asked[:QUOTES])
-        no = cues("no").search(plain(mark)) is not None
-        yes = cues("yes").search(plain(mark)) is not None and not no
         own = self.find(words)
-        if own and not no:
+        if says in ("was", "outgrown"):
+            return self._past(level, says)
+        if own and says != "no":
             return self._found(own)
-        if len(asked) >= HABIT and (yes or no):
-            kind: Kind = "contradicted" if no else "supported"
-            return Judged(kind, quotes, self._says["unlevel" if no else "level"].format(level=level, n=len(asked)))
+        if len(asked) >= HABIT and says:
+            kind: Kind = "contradicted" if says == "no" else "supported"
+            reason = self._says["unlevel" if says == "no" else "level"].format(level=level, n=len(asked))
+            return Judged(kind, tuple(asked[:QUOTES]), reason)
         return Judged(NONE, (), self._says["nolevel"].format(level=level, n=len(asked)))
+
+    def _past(self, level: int, says: str) -> Judged:
+        """A level said to be left behind, against the profile's own table: that tells earlier from now."""
+        before, recent = split(self.profile)
+        here, there = ([q.evidence for q in some if q.depth.step == level] for some in (recent, before))
+        status = next((row.status for row in table(self.profile) if row.level == level), "no")
+        reason = self._says["past" if before else "undated"].format(level=level, n=len(there), recent=len(here))
+        if status == "outgrown" or (status == says == "was" and len(there) >= HABIT):
+            return Judged("supported", tuple(there[:QUOTES]), reason)
+        if before and status in ("yes", "now", "edge") and len(here) >= HABIT:
+            return Judged("contradicted", tuple(here[:QUOTES]), reason)
+        return Judged(NONE, (), reason)
 
     def find(self, words: str) -> Evidence | None:
         """Where these words stand in the person's own messages, whatever marks are between them."""
@@ -148,8 +170,8 @@ class Judge:
 
     def _found(self, own: Evidence) -> Judged:
         """The words stand in an own message: written by the person, or confirmed as theirs from a portrait."""
-        flags = next((message.flags for conversation, message in self.messages
-                      if (conversation, message.id) == (own.conversation, own.message)), ())
+        where = own.conversation, own.message
+        flags = next((message.flags for talk, message in self.messages if (talk, message.id) == where), ())
         return Judged("supported", (own,), self._says["confirmed" if CONFIRMED in flags else "found"])
 
     def _no(self, reason: str) -> Judged:
@@ -158,34 +180,63 @@ class Judge:
     # ---- rules ---------------------------------------------------------------------------------------------------
 
     def _facet(self, scope: str) -> Judged | None:
-        """A facet the sentence names, with enough quotes; contradicted where it is denied, or where more quotes speak
-        against the facet than for it."""
-        if not cues("speaker").search(scope):
-            return None
+        """What the first facet that supports or contradicts says, else why the first one named does neither; None where
+        the sentence ascribes no habit to the person in words the rules know."""
+        found: list[Judged] = []
         for facet, pattern in _described().items():
             hit, claim = pattern.search(scope), self.profile.claim(facet)
-            if hit is None or claim is None or len(claim.evidence) < HABIT:
+            if hit and claim and len(claim.evidence) >= HABIT and (habit := _habit(scope, hit)):
+                found.append(self._shows(claim, habit))
+        return next((one for one in found if one.verdict != NONE), found[0] if found else None)
+
+    def _shows(self, claim: Claim, habit: str) -> Judged:
+        """Supported needs a facet that tells the person from others, contradicted a STRONG one, neither with more
+        against it than for it; "always" and "rarely" are about how often."""
+        denied, facet = habit in ("not", "rarely"), facets()[claim.facet]
+        what = facet.text[self._language]
+        capped = claim.confidence <= ORDINARY_CAP or (ordinary(claim.comparison) and claim.authority != "approved")
+        if habit in ("always", "rarely"):
+            n, of = self._rules.rate(facet)
+            if n < OFTEN * max(1, of):
+                return Judged(NONE, (), self._says["rate"].format(what=what, n=n, of=of, unit=self._says[facet.unit]))
+        if capped or (denied and claim.confidence < STRONG) or len(claim.counter) > len(claim.evidence):
+            return Judged(NONE, (), self._says["weak"].format(what=what))
+        kind: Kind = "contradicted" if denied else "supported"
+        return Judged(kind, claim.evidence[:QUOTES], self._says["counter" if denied else "facet"].format(what=what))
+
+    @cached_property
+    def _rules(self) -> Rules:
+        return by_rule({(conversation, message.id): message for conversation, message in self.messages})
+
+    def _stated(self, said: str) -> Judged | None:
+        """A fact or preference the person stated: the same supports, its denial contradicts. What they said both ways
+        decides nothing."""
+        one = _second_person(said, self._sentences[0]) if self._sentences else None
+        for claim in self.profile.claims:
+            own = statement_of(claim) if one else None
+            if one is None or own is None or not _comparable(one, own) or (
+                    claim.authority == "inferred" or claim.conflicts or claim.decided == "edit"):
                 continue
-            against = denies(_up_to(scope, hit)) is not None
-            text = facets()[facet].text[self._language]
-            if against:
-                return Judged("contradicted", claim.evidence[:QUOTES], self._says["counter"].format(what=text))
-            if len(claim.counter) <= len(claim.evidence):
-                return Judged("supported", claim.evidence[:QUOTES], self._says["facet"].format(what=text))
+            if one.affirmed != own.affirmed:
+                return Judged("contradicted", claim.evidence[:QUOTES], self._says["opposite"])
+            if not _JOINED.search(plain(said)) or set(content(said)) <= set(content(claim.evidence[0].quote)):
+                return Judged("supported", claim.evidence[:QUOTES], self._says["words"])
         return None
 
     def _words(self, said: str) -> Judged | None:
-        """An own first-person statement with the same naming words and numbers: the same, or its opposite."""
+        """An own first-person statement with the same naming words and numbers: the same, or its opposite. What was
+        taken back or said both ways does not count, nor what the portrait makes more or less frequent."""
         mine, numbers = _keys(said), set(re.findall(r"\d+", said))
-        if len(mine) < 2 or not cues("speaker").search(plain(said)):
+        if len(mine) < 2 or not _addressed().search(plain(said)) or cues("self").search(plain(said)):
             return None
+        void = {one for claim in self.profile.claims if claim.kind in ("fact", "preference")
+                for one in (*claim.counter, *(claim.evidence if claim.conflicts else ()))}
         for own in self._near(said):
             theirs = _keys(own.quote)
             shared = len(mine & theirs)
             close = shared >= 2 and shared >= COVER * len(mine) and shared >= COVER * len(theirs)
-            if not close or asks(own.quote) or not _first_person(own.quote):
-                continue
-            if set(re.findall(r"\d+", own.quote)) != numbers:
+            if not close or asks(own.quote) or not _first_person(own.quote) or own in void or (
+                    set(re.findall(r"\d+", own.quote)) != numbers or _frequency(said) != _frequency(own.quote)):
                 continue
             same = _negative(said) == _negative(own.quote)
             return Judged("supported" if same else "contradicted", (own,), self._says["words" if same else "opposite"])
@@ -197,8 +248,7 @@ class Judge:
         near = [place for place, _ in shared.most_common(NEAREST)]
         if self._embedder and self._vectors is not None:
             likeness = self._vectors @ np.asarray(self._embedder.embed([said])[0], float)
-            first = len(self._sentences) - len(self._vectors)
-            near = [first + int(place) for place in np.argsort(-likeness)[:JUDGED]] + near
+            near = [int(place) - len(likeness) for place in np.argsort(-likeness)[:JUDGED]] + near
         return [self._sentences[place] for place in dict.fromkeys(near)]
 
     # ---- a core --------------------------------------------------------------------------------------------------
@@ -216,9 +266,8 @@ class Judge:
                     best = p, relation, own
         if best is None:
             return None
-        p, relation, own = best
-        kind: Kind = "supported" if relation == "supports" else "contradicted"
-        return Judged(kind, (own,), self._says[f"core_{kind}"].format(p=p))
+        kind: Kind = "supported" if best[1] == "supports" else "contradicted"
+        return Judged(kind, (best[2],), self._says[f"core_{kind}"].format(p=best[0]))
 
     def _bar(self, engine: Engine, relation: str) -> float:
         """Least probability of Yes that counts, earned on the shipped examples of this language; OFF if the core
@@ -250,6 +299,71 @@ def _pair(said: str, own: str) -> str:
 
 _ASKED = r"(?:что|почему|зачем|как|чтобы|кто|где|why|how|what|whether|that|who|where)\b"
 _CLAUSE = re.compile(r"[,;:.!?]| - | но | а | but ")
+_JOINED = re.compile(r"[,;:()]| - | (?:and|but|because|as|и|но|а|потому) ")
+_BEGINS = r"(?:^|[,;:.!?] | - |(?<= )(?:and|but|и|а|но) )"
+_HABITUAL = {"always", "habit", "health"}  # slots of what one does: "you never eat meat", "I don't eat meat"
+
+
+@lru_cache(maxsize=1)
+def _addressed() -> re.Pattern[str]:
+    """The person as the subject of a clause: "you ..", not "your teacher .."."""
+    return re.compile(f"{_BEGINS}(?:(?:{_any('lead', 'often')}),? )*(?:{_any('subject')})")
+
+
+@lru_cache(maxsize=1)
+def _ascribes() -> re.Pattern[str]:
+    """... and from there to the end nothing but words that are known to leave the habit theirs, or to deny it."""
+    step = _any("does", "often", "seldom", "denial", "concord")
+    return re.compile(f"(?P<said>{_addressed().pattern}(?:[ ,]+(?:{step}))*)[ ,]*$")
+
+
+def _habit(scope: str, hit: re.Match[str]) -> str:
+    """What a sentence says of the habit named by the hit: the person 'does' it, 'always', 'rarely' or does 'not'; ''
+    where the subject may be another, where a condition limits it, or where any word on the way is unknown."""
+    before, after = (" ".join(cues("both").sub(" ", part).split()) for part in (_up_to(scope, hit), scope[hit.end():]))
+    if cues("limits").search(f"{before} | {after}") or cues("seldom").search(after):
+        return ""
+    if cues("instead").search(before) and re.search(rf"(?:^|[,;] )(?:{_any('instead')})$", before):
+        return "not" if _addressed().search(after.lstrip(" ,")) else ""
+    ascribed = _ascribes().search(before[-160:])
+    if ascribed is None:
+        return ""
+    after = _CLAUSE.split(after)[0]
+    said = ascribed["said"] + ("" if cues("negation").match(hit.group()) else f" {hit.group()}")
+    often = cues("often").search(f"{said} | {after}") is not None
+    denials = len(cues("denial").findall(cues("concord").sub(" ", said))) or len(cues("concord").findall(said))
+    if denials or cues("seldom").search(said):
+        kind = "rarely" if cues("seldom").search(said) else "not"
+        return "" if often or denials > 1 else kind  # "not always", "do not avoid"
+    return "" if cues("negation").search(after) else "always" if often else "does"
+
+
+def _frequency(said: str) -> tuple[bool, ...]:
+    return tuple(cues(name).search(plain(said)) is not None for name in ("often", "seldom", "limits"))
+
+
+def _second_person(said: str, own: Evidence) -> Statement | None:
+    """The one statement a sentence makes of the person it addresses, read as a core's claims are."""
+    scope = " ".join(cues("both").sub(" ", plain(said)).split())
+    if not cues("speaker").search(scope) or asks(said) or any(cues(one).search(scope) for one in ("self", "limits")):
+        return None
+    you: Mapping[str, str] = lists()["second"]
+    scope = re.sub(rf"\b(?:{'|'.join(you)})\b", lambda found: you[found.group()], scope)
+    return statement_of(Claim("free.portrait", scope, "said", 1.0, (own,), kind="fact"))
+
+
+def _comparable(said: Statement, own: Statement) -> bool:
+    """Whether own says the same or its denial: the narrower entails the wider (but for how often, and since when);
+    denied, the wider the narrower."""
+    slots = {said.slot, own.slot}
+    if len(slots) > 1 and (not slots <= _HABITUAL or (said.slot == "always" and said.affirmed and own.affirmed)):
+        return False
+    when, since = (set(texts.stems(lists()["when"][name])) for name in ("words", "since"))
+    mine, theirs = set(said.value), set(own.value)
+    if theirs & since and not any(map(str.isdecimal, mine)):  # "I don't eat meat since 2009"
+        theirs = {one for one in theirs - since if not one.isdecimal()}
+    wide, narrow = (mine, theirs) if own.affirmed else (theirs, mine)
+    return wide <= narrow and narrow - wide <= when
 
 
 def _up_to(scope: str, hit: re.Match[str]) -> str:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 from twin import text as texts
-from twin.person import Authority, Claim, ClaimKind, Evidence, Profile
+from twin.person import Authority, Claim, ClaimKind, DepthOf, Evidence, Profile
 from twin.types import Message, digest
 
 RISEN = 0.05  # confidence that is another one: less than this a few new messages do to every claim
@@ -39,7 +39,8 @@ class Mark:
 
 @dataclass(frozen=True)
 class Kept:
-    """A claim as a version keeps it. `months`: '2025-06' -> messages that showed it."""
+    """A claim as a version keeps it: `quotes` for it and `counter` quotes against it. `months`: '2025-06' -> messages
+    that showed it."""
 
     id: str
     kind: ClaimKind
@@ -49,12 +50,21 @@ class Kept:
     origin: str
     quotes: tuple[Mark, ...]
     months: Mapping[str, int] = field(default_factory=dict)
+    counter: tuple[Mark, ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question that the report shows: its depth 1..7 and where it stands."""
+
+    level: int
+    mark: Mark
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One version of the profile. `version`: 12 hex digits of the hash over claims and levels; it stays the name of the
-    version when something is forgotten from it. `made` (UTC): when it was last seen."""
+    """One version of the profile. `version`: 12 hex digits of the hash over claims, levels and the questions shown; it
+    stays the name of the version when something is forgotten from it. `made` (UTC): when it was last seen."""
 
     version: str
     made: datetime
@@ -63,26 +73,35 @@ class Snapshot:
     read_by_core: int
     claims: tuple[Kept, ...]
     levels: Levels = field(default_factory=dict)
+    questions: tuple[Asked, ...] = ()
+
+    @property
+    def keys(self) -> set[tuple[str, str]]:
+        """(conversation id, message id) of every mark."""
+        return {(mark.conversation, mark.message) for _, _, mark in _marks(self)}
 
     def claim(self, name: str) -> Kept | None:
         """The kept claim of this id, or None."""
         return next((claim for claim in self.claims if claim.id == name), None)
 
 
-def snapshot(profile: Profile, made: datetime) -> Snapshot:
-    """What is kept of a profile. Equal profiles have equal versions, whenever they were made."""
+def snapshot(profile: Profile, made: datetime, shown: Iterable[DepthOf] = ()) -> Snapshot:
+    """What is kept of a profile and of the questions its report has `shown`: all of them would be a megabyte a version.
+    Equal profiles have equal versions, whenever they were made."""
     claims = tuple(map(_kept, profile.claims))
     levels: dict[str, Counter[int]] = defaultdict(Counter)
     for question in profile.questions:
         levels[_month(question.evidence.time)][question.depth.step] += 1
     ordered = {month: dict(sorted(levels[month].items())) for month in sorted(levels)}
-    return Snapshot(_version(claims, ordered), made.astimezone(UTC), profile.language, profile.own_messages,
-                    profile.read_by_core, claims, ordered)
+    asked = tuple(dict.fromkeys(Asked(question.depth.step, _mark(question.evidence)) for question in shown))
+    return Snapshot(_version(claims, ordered, asked), made.astimezone(UTC), profile.language, profile.own_messages,
+                    profile.read_by_core, claims, ordered, asked)
 
 
 def _kept(claim: Claim) -> Kept:
     return Kept(claim.id, claim.kind, claim.text, claim.authority, claim.confidence, claim.origin,
-                tuple(map(_mark, claim.evidence)), dict(sorted(claim.months.items())))
+                tuple(map(_mark, claim.evidence)), dict(sorted(claim.months.items())),
+                tuple(map(_mark, claim.counter)))
 
 
 def _mark(quote: Evidence) -> Mark:
@@ -93,18 +112,28 @@ def _month(time: datetime | None) -> str:
     return UNDATED if time is None else f"{time:%Y-%m}"
 
 
-def _version(claims: Iterable[Kept], levels: Levels) -> str:
+def _version(claims: Iterable[Kept], levels: Levels, asked: Iterable[Asked]) -> str:
+    def place(mark: Mark) -> list[str | int]:
+        return [mark.conversation, mark.message, mark.start, mark.end, mark.hash]
+
     said = [[one.id, one.kind, one.text, one.authority, one.confidence, one.origin, one.months,
-             [[mark.conversation, mark.message, mark.start, mark.end, mark.hash] for mark in one.quotes]]
-            for one in claims]
-    return digest(json.dumps([said, levels], sort_keys=True))[:12]
+             [*map(place, one.quotes)], [*map(place, one.counter)]] for one in claims]
+    return digest(json.dumps([said, levels, [[one.level, place(one.mark)] for one in asked]], sort_keys=True))[:12]
+
+
+def _marks(snapshot: Snapshot) -> Iterator[tuple[str, str, Mark]]:
+    """(name, text, mark) of everything that is quoted: the id and text of a claim, or 'question 5' and ''."""
+    for claim in snapshot.claims:
+        yield from ((claim.id, claim.text, mark) for mark in (*claim.quotes, *claim.counter))
+    yield from ((f"question {one.level}", "", one.mark) for one in snapshot.questions)
 
 
 # ---- do the quotes still stand --------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)
 class Broken:
-    """A quote (or a rule) that no longer holds a claim up: which claim, which message ('' for a rule), what happened.
+    """A quote (or a rule) that no longer holds: of which claim (or 'question' and its level, for one that the report
+    shows), in which message ('' for a rule), what happened.
 
     fault: changed (other words stand there), moved (the quote stands elsewhere in that message), gone (no such
     message), not own (the person's words no longer), one talk (inferred from a single conversation).
@@ -120,12 +149,13 @@ class Broken:
 
 @dataclass(frozen=True)
 class Verification:
-    """What a check of every quote found."""
+    """What a check of every quote found: how many `quotes`, for and against so many `claims` and of `questions`."""
 
     quotes: int
     claims: int
     broken: tuple[Broken, ...] = ()
     language: str = "en"
+    questions: int = 0
 
     @property
     def ok(self) -> bool:
@@ -134,28 +164,27 @@ class Verification:
 
     def __str__(self) -> str:
         says = _SAYS[self.language]
-        head = says["checked"].format(quotes=self.quotes, claims=self.claims)
+        head = says["checked"].format(quotes=self.quotes, claims=self.claims, questions=self.questions)
         return "\n".join([f"{head} {says['stands'] if self.ok else says['broken'].format(n=len(self.broken))}",
                           *(f"- {one.claim}: {one.happened}" for one in self.broken)])
 
 
 def verify(snapshot: Snapshot, messages: Iterable[tuple[str, Message]]) -> Verification:
-    """Check every quote of every kept claim against (conversation id, message) pairs, in whatever order: the message is
-    there and the person's own, the words have the kept hash and lie in the writer's own words. And every claim against
-    the rule that what is inferred comes from two conversations or more. The archive gives the pairs, all or those of
-    the marks."""
-    wanted = {(mark.conversation, mark.message) for claim in snapshot.claims for mark in claim.quotes}
+    """Check every quote, for and against every kept claim and of the questions shown, against (conversation id,
+    message) pairs, in whatever order: the message is there and the person's own, the words have the kept hash and lie
+    in the writer's own words. And every claim against the rule that what is inferred comes from two conversations or
+    more. The archive gives the pairs, all or those of `Snapshot.keys`."""
+    wanted, marks = snapshot.keys, [*_marks(snapshot)]
     there = {(conversation, message.id): message for conversation, message in messages
              if (conversation, message.id) in wanted}
     says, broken = _SAYS[snapshot.language], list[Broken]()
+    for name, text, mark in marks:
+        if fault := _fault(mark, there.get((mark.conversation, mark.message))):
+            broken.append(Broken(name, text, mark.conversation, mark.message, fault, says[fault]))
     for claim in snapshot.claims:
-        for mark in claim.quotes:
-            if fault := _fault(mark, there.get((mark.conversation, mark.message))):
-                broken.append(Broken(claim.id, claim.text, mark.conversation, mark.message, fault, says[fault]))
         if claim.authority == "inferred" and len({mark.conversation for mark in claim.quotes}) < 2:
             broken.append(Broken(claim.id, claim.text, "", "", "one talk", says["one talk"]))
-    quotes = sum(len(claim.quotes) for claim in snapshot.claims)
-    return Verification(quotes, len(snapshot.claims), tuple(broken), snapshot.language)
+    return Verification(len(marks), len(snapshot.claims), tuple(broken), snapshot.language, len(snapshot.questions))
 
 
 def _fault(mark: Mark, message: Message | None) -> Fault | None:
@@ -237,7 +266,7 @@ _SAYS: Mapping[str, Mapping[str, str]] = {
         "gone": "the message is gone",
         "not own": "these are no longer your own words",
         "one talk": "it is inferred from a single conversation; it takes two",
-        "checked": "{quotes} quotes of {claims} claims checked:",
+        "checked": "{quotes} quotes checked (claims: {claims}, questions: {questions}):",
         "stands": "all stand as they were kept.", "broken": "{n} do not stand.",
         "title": "From {before} ({then}) to {after} ({now})",
         "counts": "Claims: {0} -> {1}. Own messages: {2} -> {3}. Read by a core: {4} -> {5}.",
@@ -252,7 +281,7 @@ _SAYS: Mapping[str, Mapping[str, str]] = {
         "gone": "сообщения больше нет",
         "not own": "это больше не твои собственные слова",
         "one talk": "выведено из одной беседы, а нужно две",
-        "checked": "Проверено цитат: {quotes}, утверждений: {claims};",
+        "checked": "Проверено цитат: {quotes} (утверждений: {claims}, вопросов: {questions});",
         "stands": "всё стоит так, как сохранено.", "broken": "не сходится: {n}.",
         "title": "От {before} ({then}) к {after} ({now})",
         "counts": "Утверждений: {0} -> {1}. Своих сообщений: {2} -> {3}. Прочитано моделью: {4} -> {5}.",

@@ -235,8 +235,8 @@ class Archive(Claims):
     # ---- what is forgotten, and what was made of it ------------------------------------------------------------
 
     def select(self, target: str) -> Selection:
-        """What a name means: a source, a file, a kind, a conversation, a message (CONVERSATION/MESSAGE), a claim.
-        UsageError when it means nothing, with what is near, or several things, with how to say which."""
+        """What a name means: a source, a file, a kind, a conversation, a message (CONVERSATION/MESSAGE), a turn, a
+        claim. UsageError when it means nothing, with what is near, or several things, with how to say which."""
         with self._reading() as db:
             return selection.select(db, target)
 
@@ -247,14 +247,15 @@ class Archive(Claims):
             yield from deletion.texts_of(db, keys, rest=rest)
 
     def forget(self, keys: Collection[Key] = (), *, conversations: Collection[str] = (),
-               facets: Collection[str] = ()) -> Deleted:
-        """Delete messages, whole conversations and claims with all that rests on them; they cannot come back.
+               facets: Collection[str] = (), turns: Collection[str] = ()) -> Deleted:
+        """Delete messages, whole conversations and claims with all that rests on them; they cannot come back. And
+        turns, which no import brings.
 
         One transaction, which leaves the mark `pending`: what lies in memory and in files is still to be removed, and
         `compact` to be called. twin.forgetting does all of it; use that.
         """
         with self._writing("forgetting") as db:
-            return deletion.forget(db, self.home.root, keys, conversations, facets)
+            return deletion.forget(db, self.home.root, keys, conversations, facets, turns)
 
     def pending(self) -> deletion.Pending | None:
         """The forgetting that is not finished: since when, and whose traces are still to be removed elsewhere."""

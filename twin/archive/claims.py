@@ -20,7 +20,7 @@ from twin.archive.withdrawal import rests_on_words
 from twin.claims import free_id
 from twin.errors import UsageError
 from twin.person import Action, Decision, FreeClaim
-from twin.verification import Kept, Mark, Snapshot
+from twin.verification import Asked, Kept, Mark, Snapshot
 
 Key = tuple[str, str]
 FAILURES = 100  # are kept, the newest
@@ -59,15 +59,19 @@ class Claims(File):
             forgotten = Tombstones(db, few=True).claims(claim.id for claim in snapshot.claims)
             for place, claim in enumerate(snapshot.claims):
                 marks = [mark for mark in claim.quotes if _holds(db, (mark.conversation, mark.message))]
+                against = [mark for mark in claim.counter if _holds(db, (mark.conversation, mark.message))]
                 fewer = len(marks) < len(claim.quotes)
                 if claim.id in forgotten or (fewer and (not marks or rests_on_words(claim.id, claim.authority))):
                     continue
                 db.execute("INSERT INTO kept VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (
                     number, claim.id, place, claim.kind, utf8(claim.text), claim.authority, claim.confidence,
                     claim.origin, json.dumps(claim.months)))
-                db.executemany("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [
-                    (number, claim.id, at, mark.conversation, mark.message, mark.start, mark.end,
-                     bytes.fromhex(mark.hash), mark.time and mark.time.isoformat()) for at, mark in enumerate(marks)])
+                for side, some in (("for", marks), ("against", against)):
+                    db.executemany("INSERT INTO marks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", [
+                        (number, claim.id, at, side, *_columns(mark)) for at, mark in enumerate(some)])
+            db.executemany("INSERT INTO asked VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", [
+                (number, at, one.level, *_columns(one.mark)) for at, one in enumerate(snapshot.questions)
+                if _holds(db, (one.mark.conversation, one.mark.message))])
 
     def snapshots(self, limit: int | None = None) -> list[Snapshot]:
         """Versions of the profile, the newest last; with `limit` the newest so many of them."""
@@ -187,19 +191,32 @@ def _put_free(db: sqlite3.Connection, model: str, name: str, claim: FreeClaim) -
                    [(number, place, *span) for place, span in enumerate(claim.spans)])
 
 
+_MARK = 'conversation, message, "start", "end", hash, time'
+
+
+def _columns(mark: Mark) -> tuple[str, str, int, int, bytes, str | None]:
+    return (mark.conversation, mark.message, mark.start, mark.end, bytes.fromhex(mark.hash),
+            mark.time.isoformat() if mark.time else None)
+
+
+def _mark(conversation: str, message: str, start: int, end: int, hash_: bytes, time: str | None) -> Mark:
+    return Mark(conversation, message, start, end, hash_.hex(), datetime.fromisoformat(time) if time else None)
+
+
 def _snapshot(db: sqlite3.Connection, row: tuple[int, str, str, str, int, int, str]) -> Snapshot:
     number, version, made, language, own, read, levels = row
-    marks: dict[str, list[Mark]] = {}
-    for claim, conversation, message, start, end, hash_, time in db.execute(
-            'SELECT claim, conversation, message, "start", "end", hash, time FROM marks WHERE snapshot = ? '
-            "ORDER BY claim, place", (number,)):
-        marks.setdefault(claim, []).append(
-            Mark(conversation, message, start, end, hash_.hex(), time and datetime.fromisoformat(time)))
+    marks: dict[tuple[str, str], list[Mark]] = {}
+    for claim, side, *rest in db.execute(
+            f"SELECT claim, side, {_MARK} FROM marks WHERE snapshot = ? ORDER BY claim, side, place", (number,)):  # noqa: S608
+        marks.setdefault((claim, side), []).append(_mark(*rest))
+    asked = tuple(Asked(level, _mark(*rest)) for level, *rest in db.execute(
+        f"SELECT level, {_MARK} FROM asked WHERE snapshot = ? ORDER BY place", (number,)))  # noqa: S608 - constants
     kept = tuple(
-        Kept(claim, kind, text, authority, confidence, origin, tuple(marks.get(claim, ())), json.loads(months))
+        Kept(claim, kind, text, authority, confidence, origin, tuple(marks.get((claim, "for"), ())),
+             json.loads(months), tuple(marks.get((claim, "against"), ())))
         for claim, kind, text, authority, confidence, origin, months in db.execute(
             "SELECT claim, kind, text, authority, confidence, origin, months FROM kept WHERE snapshot = ? "
             "ORDER BY place", (number,)))
     return Snapshot(version, datetime.fromisoformat(made), language, own, read, kept, {
         month: {int(level): count for level, count in counts.items()}
-        for month, counts in json.loads(levels).items()})
+        for month, counts in json.loads(levels).items()}, asked)

@@ -90,10 +90,14 @@ CREATE TABLE kept (
   kind TEXT NOT NULL, text TEXT NOT NULL, authority TEXT NOT NULL, confidence REAL NOT NULL, origin TEXT NOT NULL,
   months TEXT NOT NULL, PRIMARY KEY (snapshot, claim)) WITHOUT ROWID;
 CREATE TABLE marks (
-  snapshot INTEGER NOT NULL, claim TEXT NOT NULL, place INTEGER NOT NULL, conversation TEXT NOT NULL,
-  message TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, hash BLOB NOT NULL, time TEXT,
-  PRIMARY KEY (snapshot, claim, place),
+  snapshot INTEGER NOT NULL, claim TEXT NOT NULL, place INTEGER NOT NULL, side TEXT NOT NULL,
+  conversation TEXT NOT NULL, message TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL,
+  hash BLOB NOT NULL, time TEXT, PRIMARY KEY (snapshot, claim, side, place),
   FOREIGN KEY (snapshot, claim) REFERENCES kept (snapshot, claim) ON DELETE CASCADE) WITHOUT ROWID;
+CREATE TABLE asked (
+  snapshot INTEGER NOT NULL REFERENCES snapshots (number), place INTEGER NOT NULL, level INTEGER NOT NULL,
+  conversation TEXT NOT NULL, message TEXT NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL,
+  hash BLOB NOT NULL, time TEXT, PRIMARY KEY (snapshot, place)) WITHOUT ROWID;
 CREATE TABLE decisions (
   number INTEGER PRIMARY KEY, claim TEXT NOT NULL, action TEXT NOT NULL, text TEXT NOT NULL, time TEXT NOT NULL);
 CREATE TABLE free_claims (

@@ -42,12 +42,12 @@ class Deleted:
 
 
 def forget(db: sqlite3.Connection, root: Path, keys: Iterable[Key], conversations: Iterable[str],
-           facets: Collection[str]) -> Deleted:
+           facets: Collection[str], turns_too: Iterable[str]) -> Deleted:
     """Delete within the open transaction; unknown keys are left out, whole conversations get a tombstone too.
-    `facets`: ids of claims."""
+    `facets`: ids of claims; `turns_too`: ids of turns, besides those whose questions are among the messages."""
     tombstones = Tombstones(db)
     before = db.execute("SELECT count(*) FROM forgotten").fetchone()[0]
-    whole = _gone(db, keys, conversations)
+    whole = _gone(db, keys, conversations, turns_too)
     turns, claims = 0, set[str]()
     if _any(db):
         whole -= typed.among(db, whole)
@@ -63,6 +63,7 @@ def forget(db: sqlite3.Connection, root: Path, keys: Iterable[Key], conversation
     db.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (PENDING, datetime.now(UTC).isoformat()))
     new = db.execute("SELECT count(*) FROM forgotten").fetchone()[0] - before
     db.execute("DROP TABLE gone")
+    db.execute("DROP TABLE gone_turns")
     return Deleted(*counted, turns, new, tuple(sorted(claims)))
 
 
@@ -99,8 +100,12 @@ def texts_of(db: sqlite3.Connection, keys: Iterable[Key], *, rest: bool) -> Iter
     yield from (bytes(row[0]).decode("utf-8", "replace") for row in db.execute(raws))
 
 
-def _gone(db: sqlite3.Connection, keys: Iterable[Key], conversations: Iterable[str]) -> set[str]:
-    """The messages that go, as the table `gone`; returns the ids of the conversations that go whole."""
+def _gone(db: sqlite3.Connection, keys: Iterable[Key], conversations: Iterable[str],
+          turns: Iterable[str] = ()) -> set[str]:
+    """The messages that go, as the table `gone`, and turns with their questions as `gone_turns`; returns the ids of the
+    conversations that go whole."""
+    db.execute("CREATE TEMP TABLE gone_turns (id TEXT PRIMARY KEY, question TEXT)")
+    db.executemany("INSERT INTO gone_turns SELECT id, question FROM turns WHERE id = ?", [(name,) for name in turns])
     db.execute("CREATE TEMP TABLE gone (conversation TEXT, id TEXT, number INTEGER, PRIMARY KEY (conversation, id))")
     add = ("INSERT OR IGNORE INTO gone SELECT m.conversation, m.id, c.number FROM messages m "
            "JOIN conversations c ON c.id = m.conversation WHERE c.id = ?")
@@ -114,11 +119,13 @@ def _gone(db: sqlite3.Connection, keys: Iterable[Key], conversations: Iterable[s
 
 
 def _any(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM gone LIMIT 1").fetchone() is not None
+    return db.execute("SELECT id FROM gone UNION ALL SELECT id FROM gone_turns LIMIT 1").fetchone() is not None
 
 
 def _forgotten(db: sqlite3.Connection) -> Iterator[str]:
-    return (row[0] for row in db.execute(_TEXTS.format(what="text", where=_GONE)))
+    """Texts that go. Of turns the question only: what a core says in an answer it says in others too."""
+    return (row[0] for row in db.execute(
+        _TEXTS.format(what="text", where=_GONE) + " UNION ALL SELECT question FROM gone_turns"))  # noqa: S608
 
 
 def _remaining(db: sqlite3.Connection) -> Iterator[str]:

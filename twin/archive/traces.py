@@ -61,6 +61,10 @@ class Sieve:
         with path.open("rb") as file:
             return self.within(_read(file))
 
+    def plus(self, other: Sieve) -> Sieve:
+        """This set and another."""
+        return Sieve(np.union1d(self.hashes, other.hashes))
+
     def without(self, other: Sieve) -> Sieve:
         """This set less another."""
         return Sieve(np.setdiff1d(self.hashes, other.hashes, assume_unique=True))

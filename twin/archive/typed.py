@@ -11,13 +11,20 @@ from twin.archive.traces import runs_of
 from twin.types import Conversation, Message, Turn
 
 SOURCE = "twin"  # the kind of source
-_PREFIX = "twin:"
-_TYPED = f"substr(g.conversation, 1, {len(_PREFIX)}) = '{_PREFIX}'"
+PREFIX = "twin:"
+_TYPED = f"substr(g.conversation, 1, {len(PREFIX)}) = '{PREFIX}'"
+_NO_WORD = (f"NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation = '{PREFIX}' || t.conversation "  # noqa: S608
+            "AND m.id = t.id)")
+_TURNS = {  # by what is named
+    "kind": f"SELECT id FROM turns WHERE ?1 = '{SOURCE}' ORDER BY number",  # noqa: S608 - constants
+    "conversation": f"SELECT id FROM turns t WHERE ?1 = '{PREFIX}' || conversation AND {_NO_WORD} ORDER BY number",  # noqa: S608
+    "turn": f"SELECT id FROM turns t WHERE ?1 IN (id, '{PREFIX}' || conversation || '/' || id) AND {_NO_WORD}",  # noqa: S608
+}
 
 
 def conversation_of(chat: str) -> str:
     """The id under which the archive keeps what was typed in a chat (`Turn.conversation`)."""
-    return f"{_PREFIX}{chat}"
+    return f"{PREFIX}{chat}"
 
 
 def save(db: sqlite3.Connection, turn: Turn, *, own: bool) -> None:
@@ -47,10 +54,23 @@ def _still_known(tombstones: Tombstones, columns: dict[str, str | None]) -> dict
     return columns
 
 
+def turns_of(db: sqlite3.Connection, name: str, meaning: str) -> tuple[str, ...]:
+    """Ids of the turns that a name means as a 'kind' (all of them), a 'conversation' or a 'turn' (those whose question
+    is no own message), oldest first."""
+    return tuple(row[0] for row in db.execute(_TURNS[meaning], (name,))) if meaning in _TURNS else ()
+
+
+def chats(db: sqlite3.Connection) -> list[str]:
+    """The ids of all chats."""
+    return [row[0] for row in db.execute("SELECT DISTINCT conversation FROM turns")]
+
+
 def forget(db: sqlite3.Connection) -> set[str]:
-    """Delete the turns whose questions are in the table `gone`; returns their chats, where answers may repeat them."""
+    """Delete the turns whose questions are in the table `gone` and those of `gone_turns`; returns their chats, where
+    answers may repeat them."""
     return {row[0] for row in db.execute(
-        f"DELETE FROM turns WHERE id IN (SELECT g.id FROM gone g WHERE {_TYPED}) RETURNING conversation")}  # noqa: S608
+        f"DELETE FROM turns WHERE id IN (SELECT g.id FROM gone g WHERE {_TYPED} UNION SELECT id FROM gone_turns) "  # noqa: S608
+        "RETURNING conversation")}
 
 
 def among(db: sqlite3.Connection, conversations: set[str]) -> set[str]:

@@ -16,10 +16,12 @@ from twin.facets import facets
 _WORDED = ("fact.", "preference.", "free.")  # claims whose text one message can be told from; a topic is of many
 _GONE = "(conversation, message) IN (SELECT conversation, id FROM gone)"
 _STAYS = "NOT EXISTS (SELECT 1 FROM gone g WHERE g.conversation = m.conversation AND g.id = m.message)"
-_RESTS = f"SELECT DISTINCT claim, text, authority FROM kept JOIN marks USING (snapshot, claim) WHERE {_GONE}"  # noqa: S608
+_RESTS = f"""
+SELECT DISTINCT claim, text, authority FROM kept JOIN marks USING (snapshot, claim) WHERE side = 'for' AND {_GONE}"""  # noqa: S608
 _FREE = f"""
 SELECT number, claim, text, EXISTS (SELECT 1 FROM free_spans WHERE free = number AND {_GONE}) FROM free_claims"""  # noqa: S608
-_LEFT = f"SELECT DISTINCT claim FROM marks m WHERE {_STAYS}"  # noqa: S608 - constants, like those above
+_LEFT = f"SELECT DISTINCT claim FROM marks m WHERE side = 'for' AND {_STAYS}"  # noqa: S608 - constants, like those above
+_PLACE = 'conversation, message, "start", "end"'
 _TEXTS = """
 SELECT text FROM (SELECT claim, text FROM kept UNION SELECT claim, text FROM decisions UNION
 SELECT claim, text FROM free_claims) WHERE (claim IN (SELECT value FROM json_each(?))) != ? AND text != '' """
@@ -42,8 +44,11 @@ def known(db: sqlite3.Connection) -> set[str]:
 
 
 def forget_claim(db: sqlite3.Connection, claim: str) -> None:
-    """Delete a claim from every version, with the decisions about it and the failures that repeat it."""
+    """Delete a claim from every version, also where it speaks against another one, with the decisions about it and the
+    failures that repeat it."""
     _failures(db, _Traces(runs_of(texts_of(db, [claim]))), set())
+    db.execute(f"DELETE FROM marks WHERE side = 'against' AND ({_PLACE}) IN "  # noqa: S608 - constants
+               f"(SELECT {_PLACE} FROM marks WHERE side = 'for' AND claim = ?)", (claim,))
     for table in ("kept", "decisions", "free_claims"):
         db.execute(f"DELETE FROM {table} WHERE claim = ?", (claim,))  # noqa: S608 - constants
 
@@ -60,11 +65,11 @@ def withdraw(db: sqlite3.Connection, secret: Callable[[Iterable[str]], Sieve]) -
     lost = {claim for claim, *_ in [*quoting, *kept] if claim not in facets()} - left | {*free.values()}
     went = {claim for claim, _ in kept if claim not in facets()} | lost
     db.executemany("DELETE FROM kept WHERE claim = ? AND text = ?", kept)
-    db.execute(f"DELETE FROM marks WHERE {_GONE}")  # noqa: S608 - constants
+    for table in ("marks", "asked", "free_reads"):
+        db.execute(f"DELETE FROM {table} WHERE {_GONE}")  # noqa: S608 - constants
     db.execute("DELETE FROM kept WHERE NOT EXISTS (SELECT 1 FROM marks m WHERE m.snapshot = kept.snapshot "
-               "AND m.claim = kept.claim)")
+               "AND m.claim = kept.claim AND side = 'for')")
     db.executemany("DELETE FROM free_claims WHERE number = ?", [(number,) for number in free])
-    db.execute(f"DELETE FROM free_reads WHERE {_GONE}")  # noqa: S608 - constants
     _decisions(db, went, texts)
     _failures(db, texts, set(db.execute("SELECT conversation, id FROM gone")))
     return lost

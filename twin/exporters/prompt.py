@@ -36,7 +36,7 @@ def prompt(profile: Profile, *, language: str | None = None, budget: int = 8000,
         language = profile.language if profile.language in LANGUAGES else "en"
     if language not in LANGUAGES:
         raise UsageError(f"There is no prompt in the language {language!r}.", f"Choose {' or '.join(LANGUAGES)}.")
-    ranked = sorted(profile.claims, key=lambda claim: (claim.decided != "pin", -claim.confidence))
+    ranked = sorted(profile.claims, key=lambda claim: ("pin" not in claim.decided, -claim.confidence))
     render = _renderer(profile, language, name)
 
     def characters(kept: int) -> int:

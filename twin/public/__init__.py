@@ -1,8 +1,9 @@
-"""What must not leave in public: other people, addresses, phones, places; taken out, and looked for once more."""
+"""What must not leave in public: other people, employers, addresses, phones, places; taken out, looked for again."""
 from __future__ import annotations
 
 from twin.public.hit import Hit as Hit
 from twin.public.level import hidden as hidden
 from twin.public.level import public as public
+from twin.public.owner import owner_names as owner_names
 from twin.public.scanning import check as check
 from twin.public.scanning import scan as scan

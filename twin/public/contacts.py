@@ -29,6 +29,15 @@ _STREET_RU = (r"(?:ул\.|улиц[аеуыой]+|пр-т\w*|пр-кт\w*|про
               r"микрорайон\w*)")
 _HOUSE = (r"(?:,? ?(?:д\.|дом\w*|корп\.|к\.|корпус\w*|стр\.|кв\.|квартир\w+|оф\.|офис\w*|подъезд\w*)?"
           r" ?\d+\s?[а-гА-Г]?(?![\w])(?:[/-]\d+)?)")
+_DIGIT_WORD = (r"(?:zero|oh|nought|nil|one|two|three|four|five|six|seven|eight|nine|double|triple|treble|ten|eleven|"
+               r"twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty|"
+               r"ноль|нуль|один|одна|раз|два|две|три|четыре|пять|шесть|семь|восемь|девять|десять|(?:один|две|три|четыр|"
+               r"пят|шест|сем|восем|девят)надцать|двадцать|тридцать|сорок|(?:пять|шесть|семь|восемь)десят|девяносто|"
+               r"сто|двести|триста|четыреста|(?:пять|шесть|семь|восемь|девять)сот)")
+_RU_PLATE = "[АВЕКМНОРСТУХABEKMHOPCTYX]"
+_PLATE = (r"(?:licen[cs]e plates?|number plates?|(?:my|his|her|our|their|car|van)(?:'s)? plates?|"
+          r"registration(?: number)?|гос\.? ?номер\w*|номер\w* (?:машин\w+|авто\w*|тачк\w+|мотоцикл\w*)|"
+          r"машин\w+ с номер\w+)")
 _BYTE = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
 _STATE = ("(?:A[LKZR]|C[AOT]|D[EC]|FL|GA|HI|I[DLNA]|K[SY]|LA|M[EDAINSOT]|N[EVHJMYCD]|O[HKR]|PA|RI|S[CD]|T[NX]|UT|"
           "V[TA]|W[AVIY])")
@@ -64,6 +73,11 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     ("phone", r"(?<![\w.+-])[08](?:[ ()-]{0,2}\d){8,11}(?![\w.-]?\d)|(?<![\w.+-])\(0\d{2,5}\) ?\d{4,8}(?![\w.-])"),
     ("phone", r"(?<![\w.+-])\d{3}-\d\d-\d\d(?![\w.-]?\d)"),
     ("phone", rf"(?i:\b{_CALL}\b[^\d\n.?!]{{0,25}}?)(?P<it>[+(]?\d[\d ()-]{{5,18}}\d)(?![\w.]?\d)"),
+    ("spoken", rf"(?i:\b(?:(?:plus|плюс) )?{_DIGIT_WORD}(?:(?:,? |-){_DIGIT_WORD}){{5,}}\b)"),
+    ("plate", rf"(?i:(?<![\w-]){_RU_PLATE}\d{{3}}{_RU_PLATE}{{2}}[ -]?\d{{2,3}}(?:[ -]?(?:rus|ру[сc]))?(?![\w-]))"),
+    ("plate", r"\b[A-Z]{2}\d{2} ?[A-Z]{3}\b"),
+    ("plate", rf"(?i:\b{_PLATE})(?: is| was|:| -| —)? (?P<it>(?=[\w -]{{0,6}}\d)[A-ZА-ЯЁ\d]{{1,4}}"
+              r"(?:[ -]?[A-ZА-ЯЁ\d]{2,4}){1,2})\b"),
     ("address", rf"\b\d{{1,5}}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][a-z']+ ){{1,3}}{_STREET_EN}\b\.?"
                 r"(?:,? (?:apt|apartment|flat|unit|suite|#)\.? ?\w+)?"),
     ("address", r"\b(?:[A-Z][a-z']+ ){1,2}(?:Street|Avenue|Road|Boulevard)\b(?: \d{1,5})?"),
@@ -94,7 +108,7 @@ def contacts(text: str) -> Iterator[Hit]:
         for match in shape.finditer(text):
             span = match.span("it") if "it" in shape.groupindex else match.span()
             if _means_it(kind, text[slice(*span)], text):
-                yield Hit(kind, *span)
+                yield Hit({"spoken": "phone", "plate": "number"}.get(kind, kind), *span)
     for match in _LONG.finditer(text):
         if _luhn(_DIGITS.sub("", match.group())):
             yield Hit("number", *match.span())

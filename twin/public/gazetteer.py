@@ -18,11 +18,15 @@ from twin.russian import forms
 _LATIN = ("en_US", "en_GB", "en_IE", "en_NZ", "en_IN", "en_PK", "de_DE", "fr_FR", "es_ES", "es_MX", "it_IT", "pl_PL",
           "nl_NL", "pt_BR", "tr_TR", "sv_SE", "fi_FI", "cs_CZ", "ro_RO", "no_NO", "da_DK")
 _CYRILLIC = ("ru_RU", "uk_UA")
+_RARE = ("hu_HU", "hr_HR", "sl_SI", "sk_SK", "et_EE", "lv_LV", "lt_LT", "az_AZ")
 _KNOWN = 15_000     # inhabitants; a smaller place is found by the words around it
 _RENAMED = 200_000   # from here on, other languages' names of it count too; those of villages are anything
 _GREAT = 500_000
 _NAMES_ONLY = 0.7   # share of its readings that makes a Russian name count in lower case
 _PEOPLE, _PLACE = frozenset({"Name", "Surn", "Patr"}), "Geox"
+# Маринка, Леночка, Танюша, Анюта, Андрюшенька, Катюха, Егорик, Витёк, Сашок, Машуля, Толян; and what stood there before
+_SMALL = re.compile("(.{2,}?)(?:[оеи]чка|[юу]шка|[еои]нька|[юу](?:ша|та|ха|ля|ня|ся)|ка|ик|ек|ок|ян|ан|ша)")
+_LARGE = ("", "а", "я", "й", "ь", "ей", "ий", "на", "ша", "ия")
 # й, ю, я, х, ц, щ, ж as passports, banks and people write them
 _WAYS = tuple(dict(zip("абвгдеёжзийклмнопрстуфхцчшщъыьэюя", way.split(), strict=True)) for way in (
     "a b v g d e e zh z i y k l m n o p r s t u f kh ts ch sh shch _ y _ e yu ya",
@@ -75,6 +79,31 @@ def gazetteer() -> Gazetteer:
     return Gazetteer(frozenset(given | short | russian_given | _transliterated(russian_given)),
                      frozenset(surnames | russian_surnames | _transliterated(russian_surnames)),
                      places, frozenset(short - plain), frozenset(great - plain - english))
+
+
+@lru_cache(maxsize=1)
+def rare_given() -> frozenset[str]:
+    """Given names, too many of them words to count anywhere but after words of kin."""
+    return frozenset(_people(_RARE)[0])
+
+
+@lru_cache(maxsize=1)
+def _russian_given() -> frozenset[str]:
+    return frozenset(_people(("ru_RU",))[0] | {word for word in words("given_short") if not word.isascii()})
+
+
+@lru_cache(maxsize=16384)
+def diminutive(word: str) -> bool:
+    """Is a Russian word, in any case, a given name made small: Маринка, Серёжкой, Андрюшенька?"""
+    return any(_made_small(base) for base in bases(word))
+
+
+def _made_small(base: str) -> bool:
+    match = _SMALL.fullmatch(base)
+    if match is None:
+        return False
+    stem = match.group(1)
+    return any(stem + tail in _russian_given() for tail in _LARGE) or (stem.endswith("ш") and _made_small(stem + "а"))
 
 
 def _people(locales: Iterable[str]) -> tuple[set[str], set[str]]:

@@ -3,7 +3,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-KINDS = ("mail", "link", "account", "ip", "coordinates", "number", "birth", "phone", "address", "name", "place")
+KINDS = ("mail", "link", "account", "ip", "coordinates", "number", "birth", "phone", "address", "place",
+         "organisation", "name")
 
 
 @dataclass(frozen=True)

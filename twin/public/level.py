@@ -11,25 +11,31 @@ from twin.public.contacts import contacts
 from twin.public.fold import fold
 from twin.public.gazetteer import bases, words
 from twin.public.hit import Hit
-from twin.public.names import names
-from twin.public.scanning import Kept, keep_words, scan, unfolded
+from twin.public.names import may_name, names
+from twin.public.organisations import organisations
+from twin.public.owner import Owner
+from twin.public.relatives import relatives
+from twin.public.scanning import Kept, scan, unfolded
 from twin.text import language
 
 _MARKS: Mapping[str, Mapping[str, str]] = {
-    "en": {"name": "[name]", "place": "[place]", "address": "[address]", "mail": "[mail]", "phone": "[phone]",
-           "link": "[link]", "account": "[account]", "number": "[number]", "birth": "[date]", "ip": "[ip]",
+    "en": {"name": "[name]", "place": "[place]", "organisation": "[organisation]", "address": "[address]",
+           "mail": "[mail]", "phone": "[phone]", "link": "[link]", "account": "[account]",
+           "number": "[number]", "birth": "[date]", "ip": "[ip]",
            "coordinates": "[coordinates]"},
-    "ru": {"name": "[имя]", "place": "[место]", "address": "[адрес]", "mail": "[почта]", "phone": "[телефон]",
-           "link": "[ссылка]", "account": "[аккаунт]", "number": "[номер]", "birth": "[дата]", "ip": "[ip]",
+    "ru": {"name": "[имя]", "place": "[место]", "organisation": "[организация]", "address": "[адрес]",
+           "mail": "[почта]", "phone": "[телефон]", "link": "[ссылка]", "account": "[аккаунт]",
+           "number": "[номер]", "birth": "[дата]", "ip": "[ip]",
            "coordinates": "[координаты]"},
 }
-_CHANGED = {"en": "(names in its quotes are taken out)", "ru": "(имена в цитатах убраны)"}
-_NOTE = {"en": "This is a public copy: names, places, addresses and numbers are replaced by marks like [name]; "
-               "quotes with a mark are not verbatim, and ids of messages are numbers.",
-         "ru": "Это публичная копия: имена, места, адреса и номера заменены пометками вроде [имя]; "
+_ALL_MARKS = frozenset(mark for marks in _MARKS.values() for mark in marks.values())
+_CHANGED = {"en": "(names and numbers in its quotes are taken out)", "ru": "(имена и номера в цитатах убраны)"}
+_NOTE = {"en": "This is a public copy: names of people, places and organisations, addresses and numbers are "
+               "replaced by marks like [name]; quotes with a mark are not verbatim, and ids of messages are numbers.",
+         "ru": "Это публичная копия: имена людей, места, организации, адреса и номера заменены пометками вроде [имя]; "
                "цитаты с пометкой не дословны, вместо id сообщений стоят номера."}
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
-_HASHED = re.compile(r"(?:fact|preference|free)\.")
+_HASHED = re.compile(r"(?:fact|preference|free|domain)\.")
 
 
 def public(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> Profile:
@@ -50,25 +56,26 @@ def hidden(text: str, tongue: str = "en", *, keep: Iterable[str] = (), owner: It
 
 @dataclass(frozen=True)
 class _Hiding:
-    """What goes from every text: `owner` in any case of letters, `met` (names only their context gave away) with a
-    capital; and what stays."""
+    """What goes from every text: names of the `owner`, and `met` (names only their context gave away) with a capital;
+    and what stays."""
 
     tongue: str
     keep: tuple[str, ...]
     kept: Kept
-    owner: frozenset[str]
+    owner: Owner
     met: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, tongue: str, keep: Iterable[str], owner: Iterable[str]) -> _Hiding:
         keep = tuple(keep)
-        return cls(tongue, keep, Kept(keep), frozenset(keep_words(one.casefold() for one in owner)))
+        return cls(tongue, keep, Kept(keep), Owner(owner))
 
     def hide(self, text: str) -> str:
         own = language(text)
         marks = _MARKS[own if own in _MARKS else self.tongue if self.tongue in _MARKS else "en"]
         folded = fold(text)
-        found = [*contacts(folded.text), *names(folded.text)]
+        found = [*contacts(folded.text), *names(folded.text), *relatives(folded.text), *organisations(folded.text),
+                 *self.owner.hits(folded.text)]
         found += [Hit("name", *match.span()) for match in _WORD.finditer(folded.text) if self._named(match.group())]
         text = _replaced(text, unfolded(folded, found, self.kept), marks)
         for _ in range(3):  # a mark changes what its neighbours stand beside; more than one round was never needed
@@ -83,8 +90,8 @@ class _Hiding:
         small = {word for text in texts for word in _WORD.findall(text) if word.islower()}
         met: set[str] = set()
         for folded in map(fold, texts):
-            for hit in names(folded.text):
-                if hit.kind == "name":
+            for hit in [*names(folded.text), *relatives(folded.text), *organisations(folded.text)]:
+                if hit.kind in ("name", "organisation"):
                     met.update(_WORD.findall(folded.text[hit.start:hit.end]))
         told = {one.casefold() for one in met if len(one) > 2 and one.casefold() not in small}
         for name in ("common", "common_russian", "given_common", "never", "terms", "kin"):
@@ -93,8 +100,7 @@ class _Hiding:
 
     def _named(self, word: str) -> bool:
         low = word.casefold()
-        forms = bases(low) | set(low.split("-"))
-        return bool(forms & self.owner) or (word[0].isupper() and bool(forms & self.met))
+        return word[0].isupper() and bool((bases(low) | set(low.split("-"))) & self.met)
 
 
 def _replaced(text: str, hits: Iterable[Hit], marks: Mapping[str, str]) -> str:
@@ -128,16 +134,19 @@ class _Public:
     def __init__(self, profile: Profile, hiding: _Hiding) -> None:
         self.profile, self.tongue = profile, profile.language
         self.hide = cache(hiding.learned(list(_texts(profile))).hide)  # a quote stands in several places
+        self.kept, self.left = hiding.kept, frozenset[str]()
         self.conversations, self.messages = _Numbers("c"), _Numbers("m")
-        self.claims = {kind: _Numbers(f"{kind}.") for kind in ("fact", "preference", "free")}
+        self.claims = {kind: _Numbers(f"{kind}.") for kind in ("fact", "preference", "free", "domain")}
 
     def made(self) -> Profile:
         profile = self.profile
         note = _NOTE.get(self.tongue, _NOTE["en"])
         notes = tuple(self.hide(one) for one in profile.notes if one != note)
-        return replace(profile, claims=tuple(map(self.claim, profile.claims)),
+        told = [claim for claim in profile.claims if not self._names_somebody(claim)]
+        self.left = frozenset(claim.facet for claim in told)
+        return replace(profile, claims=tuple(map(self.claim, told)),
                        questions=tuple(map(self.question, profile.questions)), notes=(*notes, note),
-                       topics=tuple(self.topic(one) for one in profile.topics if self._says_something(one)))
+                       topics=tuple(self.topic(one) for one in profile.topics if not self._is_name(one.name)))
 
     def claim(self, claim: Claim) -> Claim:
         evidence, counter = tuple(map(self.evidence, claim.evidence)), tuple(map(self.evidence, claim.counter))
@@ -146,7 +155,8 @@ class _Public:
         say = _CHANGED.get(self.tongue, _CHANGED["en"])
         text = self.hide(claim.text)
         return replace(claim, facet=self.name(claim.facet), text=f"{text} {say}" if changed else text,
-                       evidence=evidence, counter=counter, conflicts=tuple(map(self.name, claim.conflicts)))
+                       evidence=evidence, counter=counter,
+                       conflicts=tuple(self.name(one) for one in claim.conflicts if one in self.left))
 
     def name(self, facet: str) -> str:
         """The catalogue's ids stay. The hash of a fact can be guessed back to the fact, so it becomes a number."""
@@ -168,7 +178,13 @@ class _Public:
     def topic(self, topic: Topic) -> Topic:
         return replace(topic, name=self.hide(topic.name))
 
-    def _says_something(self, topic: Topic) -> bool:
-        """A topic that is a name in any case of letters is left out: a mark is no topic."""
-        marks = set(_MARKS["en"].values()) | set(_MARKS["ru"].values())
-        return not any(mark in self.hide(shown) for shown in (topic.name, topic.name.title()) for mark in marks)
+    def _names_somebody(self, claim: Claim) -> bool:
+        """A claim about a topic that is a name goes: neither a mark nor the hash of a name says anything."""
+        return claim.facet.startswith("domain.") and any(map(self._is_name, claim.text.split(": ", 1)[-1:]))
+
+    def _is_name(self, topic: str) -> bool:
+        """In any case of letters, standing alone: names, places, what a keep list does not let through."""
+        if any(mark in self.hide(shown) for shown in (topic, topic.title()) for mark in _ALL_MARKS):
+            return True
+        found = _WORD.findall(topic.casefold())
+        return any(may_name(word) and not self.kept.allows(word) for word in found)

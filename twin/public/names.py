@@ -9,7 +9,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from twin.public.gazetteer import Gazetteer, bases, canonical, gazetteer, phrase_index, phrases, shares, words
+from twin.public.gazetteer import (
+    Gazetteer,
+    bases,
+    canonical,
+    diminutive,
+    gazetteer,
+    phrase_index,
+    phrases,
+    shares,
+    words,
+)
 from twin.public.hit import Hit
 
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*")
@@ -42,6 +52,16 @@ def names(text: str) -> list[Hit]:
     return _Reading(text).hits()
 
 
+def may_name(word: str) -> bool:
+    """Is a word alone, in lower case, rather a name or a place than a thing? For topics: a rose is a rose."""
+    if any(bases(word) & words(name) for name in ("common", "common_russian", "never", "terms", "kin", "things")):
+        return False
+    if _CYRILLIC.search(word):
+        return max(shares(word)) >= _LISTED or (diminutive(word) and len(word) > 3)
+    lists = gazetteer()
+    return word in lists.short or word in lists.great or (word in lists.given and len(word) > 3)
+
+
 def certain(text: str) -> Iterator[Hit]:
     """Those that are names whatever stands around them: what no public text may hold."""
     reading = _Reading(text)
@@ -49,10 +69,14 @@ def certain(text: str) -> Iterator[Hit]:
         span = reading.phrase(place)
         kind = "place" if span else reading.certain(place)
         if kind:
-            yield Hit(kind, word.start, reading.words[place + max(1, span) - 1].end)
+            last = place + max(1, span) - 1
+            if kind == "place" and last + 1 < len(reading.words) and reading._goes_on(last + 1):
+                last += 1
+            yield Hit(kind, word.start, reading.words[last].end)
 
 
-def _read(text: str) -> list[Word]:
+def read(text: str) -> list[Word]:
+    """The words of folded text, in order."""
     found = []
     for match in _WORD.finditer(text):
         word, start = match.group(), match.start()
@@ -79,7 +103,7 @@ class _Reading:
     """One text and its words."""
 
     def __init__(self, text: str) -> None:
-        self.text, self.words = text, _read(text)
+        self.text, self.words = text, read(text)
         self.lists: Gazetteer = gazetteer()
         latin = [word for word in self.words if not word.cyrillic and len(word.text) > 2]
         self.heading = len(latin) > 4 and sum(word.capital for word in latin) > 0.7 * len(latin)
@@ -92,8 +116,8 @@ class _Reading:
             kinds.update(dict.fromkeys(range(place, place + span), "place"))
             if place not in kinds and (kind := self.kind(place)):
                 kinds[place] = kind
-            if kinds.get(place - 1) == "name" and place not in kinds and self._goes_on(place):
-                kinds[place] = "name"
+            if (before := kinds.get(place - 1)) and place not in kinds and self._goes_on(place):
+                kinds[place] = before  # a surname, or the rest of a place: Great Snoring
             if kinds.get(place - 2) == "name" and place not in kinds and self._joins(place):
                 kinds[place] = "name"
         for place in [place for place, kind in kinds.items() if kind == "name"]:
@@ -127,6 +151,8 @@ class _Reading:
         if word.cyrillic:
             if word.low in words("common_russian") or (word.text.isupper() and not self._listed(word)):
                 return ""
+            if diminutive(word.low) and not self._known(word, "things"):
+                return "name"
             people, where = shares(word.low)
             return ("name" if people >= where else "place") if people + where >= _SURE and len(word.low) > 2 else ""
         if word.low in words("common") or (word.text.isupper() and word.low not in self.lists.short):
@@ -160,9 +186,15 @@ class _Reading:
             return kind
         if self._no_one(place):
             return ""
-        if self._before(place, 2) in phrases("where") or self._before(place, 1) in phrases("where"):
+        if any(self._before(place, count) in phrases("where") for count in (1, 2, 3)) or self._halves(place):
             return "place"
         return self._russian(word) if word.cyrillic else self._english(place)
+
+    def _halves(self, place: int) -> bool:
+        """In Great Snoring, в Малых Гусях: the first of two capitals after a preposition of place."""
+        word, after = self.words[place], self.words[place + 1:place + 2]
+        return bool(after) and after[0].capital and self._known(word, "place_halves") and self._together(
+            place - 1, 3) and self._before(place, 1) in words("at_place")
 
     def _russian(self, word: Word) -> str:
         people, place = shares(word.low)
@@ -204,7 +236,8 @@ class _Reading:
         if not word.cyrillic:
             return "name" if word.low in self.lists.short else "place" if word.low in self.lists.great else ""
         people, place = shares(word.low)
-        if people >= _LOWER and bases(word.low) & self.lists.short:
+        if people >= _LOWER and (
+                bases(word.low) & self.lists.short or (diminutive(word.low) and not self._known(word, "things"))):
             return "name"
         return "place" if place >= _SURE and bases(word.low) & self.lists.places else ""
 
@@ -251,7 +284,7 @@ class _Reading:
         return word.low in words("given_common") or (word.low in self.lists.given and word.low not in words("common"))
 
     def _goes_on(self, place: int) -> bool:
-        """A capital right after a name is its surname; a patronymic, too."""
+        """A capital right after a name is its surname or patronymic; after a place, its other half."""
         word, before = self.words[place], self.words[place - 1]
         if not (word.capital and before.capital) or self._known(word, "never") or self._known(word, "terms"):
             return False

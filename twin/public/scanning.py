@@ -1,7 +1,8 @@
 """The second look: does a finished page, in Markdown, HTML or JSON, still name somebody?
 
-It reads the bytes that leave, not the profile they came from, and asks no context: a shape or a name that is
-nothing else is a hit wherever it stands.
+It reads the bytes that leave, not the profile they came from. A shape or a name that is nothing else is a hit wherever
+it stands; what only its surroundings tell is one after words of kin and employment. A name that is also a word, or that
+no list has and no context tells, passes: the scan is a second look, no proof.
 """
 from __future__ import annotations
 
@@ -15,6 +16,9 @@ from twin.public.fold import Folded, fold
 from twin.public.gazetteer import bases
 from twin.public.hit import Hit, apart
 from twin.public.names import certain
+from twin.public.organisations import organisations
+from twin.public.owner import Owner
+from twin.public.relatives import relatives
 
 # Numbers that draw pictures, and the pictures themselves, have the shape of anything.
 _DRAWN = re.compile(
@@ -24,16 +28,18 @@ _DRAWN = re.compile(
 _WORD = re.compile(r"[^\W\d_]+")
 
 
-def scan(text: str, *, keep: Iterable[str] = ()) -> list[Hit]:
-    """What still names or reaches somebody, in order of place; `keep` as for public()."""
+def scan(text: str, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> list[Hit]:
+    """What still names or reaches somebody, in order of place; `keep` and `owner` as for public()."""
     blank = _DRAWN.sub(lambda drawn: "\n" * len(drawn.group()), text)
     folded = fold(blank, escapes=True)
-    return unfolded(folded, [*contacts(folded.text), *certain(folded.text)], Kept(keep))
+    found = [*contacts(folded.text), *certain(folded.text), *relatives(folded.text), *organisations(folded.text),
+             *Owner(owner).hits(folded.text, opening=False)]
+    return unfolded(folded, found, Kept(keep))
 
 
-def check(text: str, *, keep: Iterable[str] = ()) -> None:
+def check(text: str, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> None:
     """NotPublic if scan() finds anything; it tells kinds and counts, never words."""
-    counts = Counter(hit.kind for hit in scan(text, keep=keep))
+    counts = Counter(hit.kind for hit in scan(text, keep=keep, owner=owner))
     if counts:
         listed = ", ".join(f"{kind}: {count}" for kind, count in sorted(counts.items()))
         raise NotPublic(f"The public text still names somebody or something ({listed}); nothing was written.",

@@ -8,7 +8,7 @@ from typing import Any
 
 from twin import position, timeline
 from twin.person import Profile
-from twin.report.content import conclusion, content
+from twin.report.content import asks, conclusion, content, levels
 from twin.report.text import render as render
 from twin.types import to_plain
 
@@ -36,8 +36,12 @@ def html(profile: Profile, *, plots: bool = True) -> str:
 
 
 def numbers(profile: Profile) -> dict[str, Any]:
-    """What the report adds to the profile, for machines: headline, table, months, facets over time, conclusion."""
-    return {"headline": to_plain(position.headline(profile)), "levels": to_plain(profile.levels),
+    """What the report adds to the profile, for machines: headline, table, months, facets over time, conclusion, what
+    is asked of the person, and how much rests on words they confirmed from a portrait. Levels count equal questions
+    once."""
+    return {"headline": to_plain(position.headline(profile)), "levels": to_plain(levels(profile)),
             "table": to_plain(position.table(profile)), "table_rule": position.table_rule(profile.language),
             "months": to_plain(timeline.months(profile)), "facets_over_time": to_plain(timeline.facet_life(profile)),
-            "conclusion": list(conclusion(profile))}
+            "conclusion": list(conclusion(profile)), "asks": list(asks(profile)),
+            "confirmed_from_a_portrait": {"questions": sum(one.evidence.confirmed for one in profile.questions),
+                                          "claims": sum(claim.confirmed > 0 for claim in profile.claims)}}

@@ -5,9 +5,10 @@ Claims nothing of its own: each sentence comes from a count, a printed rule or a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from twin import claims as claims_of
 from twin import comparison, position, timeline
 from twin.depth import RULES
 from twin.facets import facets
@@ -15,11 +16,12 @@ from twin.lift import contrast
 from twin.person import Claim, Evidence, Profile
 from twin.report.words import WORDS
 from twin.text import one_line
-from twin.timeline import STATED
 
-STANDS_OUT = 0.8                 # of the reference people: it shows more often than with that many
+STANDS_OUT = 0.8                 # of the reference people: it clearly shows more often than with that many
 QUOTE, IN_TABLE = 300, 120       # characters of a quote; quotes of claims are never longer
-TOPICAL = "domain"               # claims about what the person writes about
+TEXT = 300                       # characters of a claim's own words: what a person wrote over it has no end
+MOST = 60                        # stated claims that are shown
+_INFERRED, _STATED, _TOPICAL = range(3)  # Claim.part
 _IDS = 8                         # claim ids in one sentence
 
 
@@ -35,6 +37,7 @@ class ClaimPart:
     quotes: tuple[str, ...]
     counter: tuple[str, ...]
     conflict: str
+    same: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +56,8 @@ class Content:
     shown: tuple[ClaimPart, ...]
     topical: tuple[ClaimPart, ...]
     stated: tuple[ClaimPart, ...]
+    more: str                                    # how many stated claims are not shown, or ''
+    asks: tuple[str, ...]                        # what only the person can say
     others: tuple[str, ...]
     months: tuple[tuple[str, str, str, str], ...]  # month, n, mean, share of deep ones
     changes: tuple[str, ...]
@@ -64,24 +69,42 @@ class Content:
 def content(profile: Profile) -> Content:
     """Everything the report says, in the profile's language."""
     words = WORDS[profile.language]
-    shown, topical, stated = _claims(profile)
+    shown, stated, topical = _claims(profile)
+    placed = position.headline(profile) is not None  # else there is nothing to read a level from
+    hidden = max(0, sum(claim.part == _STATED for claim in _different(profile)) - MOST)
     return Content(
         words, profile.language,
         words["size"].format(own=profile.own_messages, all=profile.messages, talks=profile.conversations),
-        tuple(_standing(profile)), rule(profile), profile.levels, tuple(_deepest(profile)), tuple(_rows(profile)),
-        _table_rule(profile), shown, topical, stated,
-        tuple(_others(profile)), tuple(_months(profile)), tuple(_changes(profile)), tuple(_topics(profile)),
-        conclusion(profile), tuple(map(one_line, profile.notes)))
+        tuple(_standing(profile)), rule(profile), levels(profile) if placed else {},
+        tuple(_deepest(profile)) if placed else (), tuple(_rows(profile)) if placed else (), _table_rule(profile),
+        shown, topical, stated, words["more"].format(n=hidden) if hidden else "", asks(profile),
+        tuple(_others(profile)), tuple(_months(profile)) if placed else (), tuple(_changes(profile)),
+        tuple(_topics(profile)), conclusion(profile), tuple(map(one_line, profile.notes)))
 
 
 def quoted(evidence: Evidence, language: str, limit: int = QUOTE) -> str:
     """The quote on one line between quote marks, its date behind; what was cut is an ellipsis outside the marks."""
-    text, cut = one_line(evidence.quote), ""
-    if len(text) > limit:
-        head, _, broken = text[:limit].rpartition(" ")
-        text, cut = head or broken, " …"
+    text, cut = _cut(one_line(evidence.quote), limit)
     date = f" ({evidence.time:%Y-%m-%d})" if evidence.time else ""
     return f"{WORDS[language]['left']}{text}{WORDS[language]['right']}{cut}{date}"
+
+
+def _cut(text: str, limit: int) -> tuple[str, str]:
+    """At most so many characters of a text in whole words, and the ellipsis that then stands behind it."""
+    if len(text) <= limit:
+        return text, ""
+    head, _, broken = text[:limit].rpartition(" ")
+    return head or broken, " …"
+
+
+def _text(claim: Claim) -> str:
+    return "".join(_cut(one_line(claim.text), TEXT))
+
+
+def _sentence(claim: Claim) -> str:
+    """The same to go on after: without the mark it ends with, unless it was cut."""
+    text = _text(claim)
+    return text if text.endswith(" …") else text.rstrip(".!?… ")
 
 
 # ---- where the questions stand -------------------------------------------------------------------------------------
@@ -89,7 +112,7 @@ def quoted(evidence: Evidence, language: str, limit: int = QUOTE) -> str:
 def _standing(profile: Profile) -> Iterable[str]:
     words, head = WORDS[profile.language], position.headline(profile)
     if head is None:
-        yield words["nothing"]
+        yield words["illegible"] if profile.questions else words["nothing"]
         return
     settled = head.n >= position.LEAST
     yield words["position" if settled else "glance"].format(
@@ -98,6 +121,8 @@ def _standing(profile: Profile) -> Iterable[str]:
         yield words["half"].format(half=_one(head.half))
     if settled and head.also:
         yield words["also"].format(also=", ".join(head.also))
+    if head.confirmed:
+        yield words["head_confirmed"].format(n=head.confirmed, of=head.n)
     yield words["worth"]
 
 
@@ -107,9 +132,14 @@ def rule(profile: Profile) -> str:
     return head.rule if head else ""
 
 
+def levels(profile: Profile) -> dict[int, int]:
+    """Number of different questions at each depth 1..7, as in the table."""
+    return {row.level: row.n for row in position.table(profile)}
+
+
 def _deepest(profile: Profile) -> Iterable[tuple[str, str, str]]:
     """Three questions of the highest levels; of equal ones the shorter, which hides less behind words."""
-    order = sorted(profile.questions, key=lambda q: (-q.depth.level, len(q.evidence.quote)))
+    order = sorted(position.distinct(profile.questions), key=lambda q: (-q.depth.level, len(q.evidence.quote)))
     for question in order[:3]:
         yield question.depth.shown, quoted(question.evidence, profile.language), _why(question.depth.rule, profile)
 
@@ -137,16 +167,31 @@ def _rows(profile: Profile) -> Iterable[Mapping[str, str]]:
 # ---- claims --------------------------------------------------------------------------------------------------------
 
 def _claims(profile: Profile) -> tuple[tuple[ClaimPart, ...], tuple[ClaimPart, ...], tuple[ClaimPart, ...]]:
-    """Facets, claims about topics, and what the person states; numbered through. Only facets get a contrast pair, and
-    each pair goes to the first facet it serves."""
-    groups: tuple[list[Claim], list[Claim], list[Claim]] = [], [], []
-    for claim in profile.claims:
-        groups[2 if claim.kind in STATED else int(claim.kind == TOPICAL)].append(claim)
+    """Facets, what the person states (MOST at most), and claims about topics. A claim's number is its place in the
+    profile. Only facets get a contrast pair, and each pair goes to the first facet it serves."""
+    numbers = {claim.id: number for number, claim in enumerate(profile.claims, 1)}
     used: set[Evidence] = set()
-    numbers = iter(range(1, len(profile.claims) + 1))
-    shown, topical, stated = (tuple(_claim(next(numbers), claim, profile, used if group is groups[0] else None)
-                                       for claim in group) for group in groups)
-    return shown, topical, stated
+    shown, stated, topical = (
+        tuple(_claim(numbers[claim.id], claim, profile, used if part == _INFERRED else None)
+              for claim in [one for one in _different(profile) if one.part == part][:MOST if part == _STATED else None])
+        for part in (_INFERRED, _STATED, _TOPICAL))
+    return shown, stated, topical
+
+
+def _different(profile: Profile) -> Sequence[Claim]:
+    """The claims, those of equal text once: the first of them."""
+    first: dict[str, Claim] = {}
+    for claim in profile.claims:
+        first.setdefault(one_line(claim.text), claim)
+    return list(first.values())
+
+
+def asks(profile: Profile) -> tuple[str, ...]:
+    """A question to the person for each pair of claims that do not go together, with the verb that answers it."""
+    words = WORDS[profile.language]
+    short = [replace(claim, text=_text(claim)) for claim in profile.claims]
+    return tuple(one_line(words["ask"].format(question=question))
+                 for question in claims_of.questions(short, profile.language))
 
 
 def _claim(number: int, claim: Claim, profile: Profile, used: set[Evidence] | None) -> ClaimPart:
@@ -159,9 +204,10 @@ def _claim(number: int, claim: Claim, profile: Profile, used: set[Evidence] | No
         quotes = tuple(quote for quote in quotes if quote != pair.own)
         text = words["contrast"].format(flat=f"{words['left']}{one_line(pair.flat)}{words['right']}",
                                         own=quoted(pair.own, language))
-    return ClaimPart(number, one_line(claim.id), one_line(claim.text), tuple(_lines(claim, words)), text,
+    twins = [one.id for one in profile.claims if one is not claim and one_line(one.text) == one_line(claim.text)]
+    return ClaimPart(number, one_line(claim.id), _text(claim), tuple(_lines(claim, words)), text,
                      tuple(quoted(e, language) for e in quotes), tuple(quoted(e, language) for e in claim.counter),
-                     conflict)
+                     conflict, words["same"].format(ids=", ".join(twins)) if twins else "")
 
 
 def _lines(claim: Claim, words: Mapping[str, str]) -> Iterable[str]:
@@ -174,12 +220,14 @@ def _lines(claim: Claim, words: Mapping[str, str]) -> Iterable[str]:
             first, last = f"{claim.first:%Y-%m-%d}", f"{claim.last:%Y-%m-%d}"
             span = f", {first}" if first == last else words["span"].format(first=first, last=last)
         yield words["showed"].format(messages=claim.messages, talks=claim.talks) + span
+    if claim.confirmed:
+        yield words["quotes_confirmed"].format(n=claim.confirmed, of=len(claim.evidence))
     if beside := claim.comparison:
         facet = facets().get(claim.facet)
         what = words[f"of_{facet.unit}"] if facet else words["of_sentence"]
-        yield words["rate"].format(what=what, rate=_percent(beside.rate), low=_percent(beside.low),
-                                   high=_percent(beside.high), more=beside.more_than, of=beside.of,
-                                   where=words.get(f"where_{beside.language}", ""))
+        yield words["rate" if beside.more_than else "rate_none"].format(
+            what=what, rate=_percent(beside.rate), low=_percent(beside.low), high=_percent(beside.high),
+            more=beside.more_than, of=beside.of, where=words.get(f"where_{beside.language}", ""))
 
 
 def alone(claim: Claim) -> bool:
@@ -188,8 +236,8 @@ def alone(claim: Claim) -> bool:
 
 
 def fits_many(claim: Claim) -> bool:
-    """True for what fits most people: it shows no more often than with half of the reference set; where there is no
-    comparison, the catalogue says so."""
+    """True for what fits most people: it does not show clearly more often than with half of the reference set; where
+    there is no comparison, the catalogue says so."""
     if claim.comparison:
         return comparison.ordinary(claim.comparison)
     facet = facets().get(claim.facet)
@@ -197,7 +245,7 @@ def fits_many(claim: Claim) -> bool:
 
 
 def stands_out(claim: Claim) -> bool:
-    """True where it shows more often than with four of five people of the reference set."""
+    """True where it shows more often than with four of five people of the reference set, beyond chance."""
     beside = claim.comparison
     return bool(beside and beside.of and beside.more_than >= STANDS_OUT * beside.of)
 
@@ -207,10 +255,12 @@ def stands_out(claim: Claim) -> bool:
 def _others(profile: Profile) -> Iterable[str]:
     words = WORDS[profile.language]
     compared = [claim for claim in profile.claims if claim.comparison]
-    if len(profile.questions) >= position.LEAST:
-        mean = sum(question.depth.level for question in profile.questions) / len(profile.questions)
-        more, of = comparison.deeper_than(mean, profile.language)
-        yield words["deeper"].format(mean=_one(mean), n=len(profile.questions), more=more, of=of)
+    asked = position.distinct(profile.questions)
+    deeper = comparison.deeper_than([question.depth.level for question in asked], profile.language)
+    if deeper and position.legible(asked):
+        yield words["deeper" if deeper.more_than else "deeper_none"].format(
+            mean=_one(deeper.mean), low=_one(deeper.low), high=_one(deeper.high), n=deeper.n, more=deeper.more_than,
+            of=deeper.of)
     if not compared:
         yield words["uncompared"]
         return
@@ -223,15 +273,15 @@ def _others(profile: Profile) -> Iterable[str]:
 
 def _months(profile: Profile) -> Iterable[tuple[str, str, str, str]]:
     for month in timeline.months(profile):
-        deep = f"{_percent(month.deep)} % ({_percent(month.deep_low)}-{_percent(month.deep_high)} %)"
+        deep = f"{_percent(month.deep)}\u00a0% ({_percent(month.deep_low)}-{_percent(month.deep_high)}\u00a0%)"
         yield month.month, str(month.n), f"{_one(month.mean)} ({_one(month.low)}-{_one(month.high)})", deep
 
 
 def _changes(profile: Profile) -> Iterable[str]:
     words = WORDS[profile.language]
-    topical = {claim.id for claim in profile.claims if claim.kind == TOPICAL}  # topics have months of their own
+    topical = {claim.id for claim in profile.claims if claim.part == _TOPICAL}  # topics have months of their own
     lives = [life for life in timeline.facet_life(profile) if life.claim not in topical]
-    if not any(question.evidence.time for question in profile.questions):
+    if not profile.months and not timeline.months(profile):
         yield words["timeless"]
         return
     for trend in ("appearing", "fading"):
@@ -253,7 +303,7 @@ def _topics(profile: Profile) -> Iterable[tuple[str, str, str, str]]:
     for topic in profile.topics:
         months = sorted(month for month, n in topic.months.items() if n)
         when = months[0] if len(set(months)) == 1 else f"{months[0]} - {months[-1]}" if months else ""
-        total = sum(topic.months.values())
+        total = topic.messages or sum(topic.months.values())
         yield one_line(topic.name), str(topic.talks), str(total) if total else "", when
 
 
@@ -274,9 +324,9 @@ def conclusion(profile: Profile) -> tuple[str, ...]:
         which = words["c_which"] if position.split(profile)[0] else ""
         said.append(words["c_position"].format(which=which, n=head.n, level=_one(head.level), low=_one(head.low),
                                                high=_one(head.high), position=head.position))
-    shown = [claim for claim in profile.claims if claim.kind not in (*STATED, TOPICAL)]
+    shown = [claim for claim in profile.claims if claim.part == _INFERRED]
     firm = [claim for claim in shown if not alone(claim) and not fits_many(claim)]
-    said += [words["c_claim"].format(text=one_line(claim.text).rstrip(".!?… "), ids=claim.id, **_counts(claim))
+    said += [words["c_claim"].format(text=_sentence(claim), ids=claim.id, **_counts(claim))
              for claim in sorted(firm, key=lambda claim: -claim.confidence)[:2]]
     said += [words[key].format(k=sum(claim.comparison is not None for claim in shown), n=len(claims),
                                ids=_listed(claims)) for key, claims in _groups(profile, shown) if claims]

@@ -19,7 +19,8 @@ def render(profile: Profile, *, width: int = 100) -> str:
         (words["standing"], _standing(said, width)),
         (words["table"], _table(said, width)),
         (words["claims"], _claims(said.shown, words, width) or [words["nothing"]]),
-        (words["said"], _claims(said.stated, words, width)),
+        (words["said"], [*_claims(said.stated, words, width), *_wrapped(said.more, width)]),
+        (words["asked_of_you"], _items(said.asks, width)),
         (words["others"], _sentences(said.others, width)),
         (words["time"], _time(said, width)),
         (words["topics"], [*_topics(said, width), *[""] * bool(said.topical), *_claims(said.topical, words, width)]),
@@ -70,7 +71,7 @@ def _claims(parts: Iterable[ClaimPart], words: Mapping[str, str], width: int) ->
             lines += _wrapped(words["against"], width, "   ")
         for quote in part.counter:
             lines += _wrapped(quote, width, "     ")
-        lines += _wrapped(part.conflict, width, "   ")
+        lines += [*_wrapped(part.conflict, width, "   "), *_wrapped(part.same, width, "   ")]
     if any(part.contrast for part in parts):
         lines += _wrapped(words["flat"], width)
     return lines
