@@ -268,3 +268,28 @@ def test_any_text_is_read_without_fault_and_quotes_fit(text: str, language: str)
         for one in claim.evidence:
             assert message.text[one.start:one.end] == one.quote
         assert statement_of(claim) is not None
+
+
+@pytest.mark.parametrize(("text", "slot", "affirmed"), [
+    ("As a glazier I own too many ladders.", "work", True), ("As a glazier, I own too many ladders.", "work", True), ("Thirty years of laying bricks ruined my knees.",
+     "activity", True), ("Our youngest swims faster than the rest.", "family", True),
+    ("Insulin goes with me wherever I travel.", "health", True), ("Opera leaves me cold.", "likes", False),
+    ("Networking events drain me.", "likes", False), ("Give me trains over planes.", "prefers", True),
+    ("Spare me the pep talk.", "form", False), ("Karaoke is not for me.", "likes", False),
+    ("Моя целиакия не лечится.", "health", True), ("У нас под Костромой ещё снег.", "home", True),
+    ("Наша младшая плавает быстрее всех.", "family", True), ("Я крановщица.", "work", True),
+    ("Опера не для меня.", "likes", False), ("Лучше поезд, чем самолёт.", "prefers", True),
+    ("Караоке я на дух не переношу.", "likes", False), ("Пешком мне милее.", "prefers", True),
+    ("Меня выматывают созвоны.", "likes", False),
+])
+def test_what_is_said_in_no_stock_form_is_read_by_what_stands_near(text: str, slot: str, affirmed: bool) -> None:
+    assert (slot, affirmed) in said(text)
+
+
+@pytest.mark.parametrize("text", [
+    "My car broke down today.", "Recommend a toy for my youngest.", "My uncle keeps three goats and a migraine diary.",
+    "I want a dog and a boat of my own.", "What drains me so?", "This leaves me cold.",
+    "Моя машина сегодня не завелась.", "Посоветуй игрушку для моей младшей.", "Хочу, чтобы у меня был кот.",
+    "Это не для меня.", "Что меня так выматывает?"])
+def test_a_moment_a_plan_a_request_and_another_person_are_no_such_words(text: str) -> None:
+    assert claims(text) == []

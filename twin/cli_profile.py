@@ -30,7 +30,8 @@ _LANGUAGE = click.option("--language", type=click.Choice(["en", "ru"]), help="De
 @_LANGUAGE
 @click.option("--md", is_flag=True, help="As Markdown.")
 @click.option("--html", is_flag=True, help="As a page with pictures, in one file.")
-@click.option("--public", is_flag=True, help="Without names, places and addresses; writes nothing when a second look sees one.")
+@click.option("--public", is_flag=True,
+              help="Without names, places and addresses; writes nothing when a second look sees one.")
 @click.option("--keep", multiple=True, metavar="WORD", help="With --public: a name that may stay.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Write it there.")
 @model_option

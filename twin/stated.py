@@ -105,6 +105,7 @@ _CONTRACTIONS = tuple((re.compile(old), new) for old, new in (
     (r"\b(do|have|am|are)n'?t\b", r"\1 not"), (r"\b(?:can't|cannot|cant)\b", "can not"),
     (r"\bi have (?:got|gotten) ", "i have ")))
 _CONTRACTED = re.compile(r"'|nt\b|\bcannot\b|\b(?:im|ive) |got")
+_MARKS = frozenset("«»“”„\"'")
 _SPEAKER = frozenset({"i", "me", "my", "mine", "we", "our", "us"})
 _RUSSIAN_DASH = re.compile(r"^((?:я|мо[йяеи](?: [\w-]+){1,3}|по (?:профессии|специальности)(?: я)?)) - ")
 _SPLIT = re.compile(r"[;()\[\]]+| - |,(?! (?:than|чем|а не|нежели)\b)| (?:but|although|because|но|потому что|поэтому) |"
@@ -125,7 +126,11 @@ _SUBJECT = re.compile(r"^(?:я|мы) |^((?!не )[\w-]+) (?:я|мы) ")
 
 def statements(sentence: str, tongue: str) -> list[Statement]:
     """What a sentence says of the one who speaks, in 'ru' or 'en'; words between quotation marks are not theirs."""
-    scope = _expanded(plain(_masked(sentence)), tongue)
+    return _statements(plain(_masked(sentence)), tongue)
+
+
+def _statements(scope: str, tongue: str) -> list[Statement]:
+    scope = _expanded(scope, tongue)
     parts = [part for part in _SPLIT.split(scope) if part and part.strip()]
     asks = scope.rstrip().endswith("?")
     if asks:
@@ -268,7 +273,8 @@ def _of_message(text: str, language: str) -> Iterator[tuple[int, int, Statement]
     lines = [(start, end, tongue, plain(masked[start:end])) for start, end in own_sentences(text)
              for tongue in (_tongue(text[start:end], language),)]
     found = [[] if not SHORTEST <= end - start <= LONGEST or masked[start] in "—–_" else
-             statements(masked[start:end], tongue) for start, end, tongue, _ in lines]
+             _statements(scope if _MARKS.isdisjoint(masked[start:end]) else plain(_masked(masked[start:end])), tongue)
+             for start, end, tongue, scope in lines]
     if not any(found) or any(_list(tongue, "void", part).search(scope) for _, _, tongue, scope in lines
                              for part in ("message", "text")):
         return
