@@ -271,7 +271,9 @@ def test_any_text_is_read_without_fault_and_quotes_fit(text: str, language: str)
 
 
 @pytest.mark.parametrize(("text", "slot", "affirmed"), [
-    ("As a glazier I own too many ladders.", "work", True), ("As a glazier, I own too many ladders.", "work", True), ("Thirty years of laying bricks ruined my knees.",
+    ("As a glazier I own too many ladders.", "work", True),
+    ("As a glazier, I own too many ladders.", "work", True),
+    ("Thirty years of laying bricks ruined my knees.",
      "activity", True), ("Our youngest swims faster than the rest.", "family", True),
     ("Insulin goes with me wherever I travel.", "health", True), ("Opera leaves me cold.", "likes", False),
     ("Networking events drain me.", "likes", False), ("Give me trains over planes.", "prefers", True),
