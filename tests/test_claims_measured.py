@@ -42,7 +42,8 @@ def test_stated_facts_and_preferences_fall_into_no_trap() -> None:
 @pytest.mark.qwen
 @pytest.mark.timeout(900)
 def test_the_real_core_finds_what_rules_do_not_and_tells_its_price_before() -> None:
-    """Floors under what was measured, not the aim: precision .8 at recall .5 is not reached by a core of 1.5B."""
+    """The aim of precision .8 at recall .5 holds for whether a claim stands on the right sentence (measured .88, .55;
+    naive .23, .12); for naming the very facet of 35 overlapping ones precision is .69 at recall .50."""
     from twin.embedder import MiniLM
     from twin.engine.llama import LlamaEngine
 
@@ -56,10 +57,12 @@ def test_the_real_core_finds_what_rules_do_not_and_tells_its_price_before() -> N
         took = time.perf_counter() - began
     finally:
         engine.close()
-    rules = claims.judge(claims.by_stated(LABELS), LABELS)
-    read = claims.judge(claims.by_stated(LABELS) + found, LABELS)
+    every = claims.by_own_word(LABELS) + claims.by_stated(LABELS) + found
+    placed, named = claims.judge(every, LABELS, lenient=True), claims.judge(every, LABELS)
 
-    assert read.precision >= 0.5
-    assert read.recall >= 0.125 > 2 * rules.recall
+    assert placed.precision >= 0.8
+    assert placed.recall >= 0.5
+    assert named.precision >= 0.6
+    assert named.recall >= 0.45
     assert all(one.reason for one in failures)
     assert took / 2 <= sum(one or 0.0 for one in told) <= 2 * took
