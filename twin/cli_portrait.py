@@ -45,8 +45,7 @@ def lift(question: str, core: bool, model: str | None, home: Path | None, as_jso
 
 @click.command("audit-portrait")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--confirm", metavar="N,N,..", help="Words under these numbers are yours ('all': every one, "
-              "but for those the text itself says you did not ask).")
+@click.option("--confirm", metavar="N,N,..", help="Words under these numbers are yours ('all': every one of them).")
 @click.option("--core", is_flag=True, help="Let the core judge what rules leave open.")
 @model_option
 @home_option
