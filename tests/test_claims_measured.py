@@ -34,7 +34,7 @@ def test_facets_that_no_label_names_are_counted_apart() -> None:
 
 
 def test_stated_facts_and_preferences_fall_into_no_trap() -> None:
-    assert sum(claims.judge(claims.by_stated(LABELS), LABELS).false) == 0
+    assert sum(claims.judge(claims.by_stated(LABELS), LABELS, lenient=True).false) == 0
 
 
 @pytest.mark.qwen
