@@ -60,7 +60,7 @@ def test_the_demo_runs_without_a_network_on_the_real_core(airplane: dict[str, st
     assert " 0 imported" in again
     claims = re.split(r"\n\d+\. ", profile.split("\nНасколько")[0])[1:]
     assert len(claims) >= 5
-    assert all(re.search(r"«.+?»", claim, re.DOTALL) for claim in claims)
+    assert all(re.search("[«“].+?[»”]", claim, re.DOTALL) for claim in claims)
     assert len(re.findall(r"[а-яё]", russian.split("\n  [1]")[0])) > 40
     assert len(re.findall(r"[a-z]", english.split("\n  [1]")[0])) > 40
     assert not re.search(r"[а-яё]{4}", english.split("\n  [1]")[0])
