@@ -515,5 +515,5 @@ def test_ten_thousand_messages_take_seconds() -> None:
     start = time.process_time()
     profile = build(messages)
     candidates(messages, 40)
-    assert time.process_time() - start < 60
+    assert time.process_time() - start < 240  # far above: the bench has the figure; this catches what grows squared
     assert len(profile.questions) == 7500 and profile.own_messages == 10_000
