@@ -7,13 +7,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 from typing import Literal
 
-from twin.cues import cue, plain
+from twin.cues import any_of, cue, plain
 from twin.person import ClaimKind
 from twin.text import language
 
@@ -71,8 +71,8 @@ Cue = tuple[str, re.Pattern[str]]  # the facet, its expression
 
 @dataclass(frozen=True)
 class _Cues:
-    """Cues of one language: raw expressions are tried on every sentence, phrases only where the beginning of their
-    longest word stands (an expression of all 600 phrases takes ten times as long)."""
+    """Cues of one language: raw expressions, joined by facet, are tried on every sentence, phrases only where the
+    beginning of their longest word stands (an expression of all 600 phrases takes ten times as long)."""
 
     raw: tuple[Cue, ...]
     phrases: Mapping[str, tuple[Cue, ...]]
@@ -86,17 +86,25 @@ class _Cues:
 
 @lru_cache(maxsize=4)
 def _cues(tongue: str, side: Literal["cues", "counter"]) -> _Cues:
-    raw: list[Cue] = []
+    raw: dict[str, list[str]] = defaultdict(list)
     phrases: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for key, one in facets().items():
         for phrase in getattr(one, side).get(tongue, ()):
             if phrase.startswith("re:"):
-                raw.append((key, re.compile(cue(phrase))))
+                raw[key].append(phrase)
             else:
                 head = max(re.findall(r"\w{4,}|\w+\b(?!\*)", phrase), key=len)[:_HEAD]
                 phrases[head][key].append(cue(phrase))
-    return _Cues(tuple(raw), {head: tuple((key, re.compile("|".join(some))) for key, some in by_facet.items())
-                              for head, by_facet in phrases.items()})
+    return _Cues(tuple((key, pattern) for key, some in raw.items() for pattern in _patterns(some)),
+                 {head: tuple((key, re.compile("|".join(some))) for key, some in by_facet.items())
+                  for head, by_facet in phrases.items()})
+
+
+def _patterns(raw: list[str]) -> Iterator[re.Pattern[str]]:
+    """One pattern of all raw expressions; those that count their groups stay apart."""
+    counting = [one for one in raw if re.search(r"\\[1-9]", one)]
+    yield from (re.compile(cue(one)) for one in counting)
+    yield any_of(one for one in raw if one not in counting)
 
 
 def read(sentence: str) -> tuple[list[str], list[str]]:

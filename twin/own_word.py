@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 
 from twin import text
-from twin.cues import cue, plain
+from twin.cues import any_of, plain
 from twin.types import Message
 
 MIN_CHARACTERS = 12  # "Thanks!" shows nothing
@@ -67,21 +66,3 @@ def _tongue(sentence: str) -> str:
 def _void(tongue: str, part: str) -> re.Pattern[str]:
     table = tomllib.loads((files("twin") / "stated.toml").read_text(encoding="utf-8"))["void"][part]
     return any_of(table[tongue])
-
-
-def any_of(cues: Iterable[str]) -> re.Pattern[str]:
-    """A pattern of all cues. Those that begin alike are tried behind one beginning: five times faster in a search."""
-    kinds: dict[str, list[str]] = {r"\b": [], "^": [], "": []}
-    for one in map(cue, cues):
-        begins = next((mark for mark in (r"\b", "^") if one.startswith(mark) and not _parts(one)), "")
-        kinds[begins].append(f"(?:{one})" if not begins else one[len(begins):])
-    joined = [f"{mark}(?:{'|'.join(some)})" for mark, some in kinds.items() if some]
-    return re.compile("|".join(joined) or r"(?!)")
-
-
-def _parts(expression: str) -> bool:
-    """Whether a `|` stands outside all brackets."""
-    bare = re.sub(r"\\.|\[[^\]]*\]", "", expression)
-    while (inner := re.sub(r"\([^()]*\)", "", bare)) != bare:
-        bare = inner
-    return "|" in bare

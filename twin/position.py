@@ -113,6 +113,11 @@ def split(profile: Profile) -> tuple[tuple[DepthOf, ...], tuple[DepthOf, ...]]:
     return tuple(dated[:cut]), tuple(dated[cut:])
 
 
+def deepest(profile: Profile) -> list[DepthOf]:
+    """Three questions of the highest levels; of equal ones the shorter, which hides less behind words."""
+    return sorted(distinct(profile.questions), key=lambda q: (-q.depth.level, len(q.evidence.quote)))[:3]
+
+
 def headline(profile: Profile) -> Headline | None:
     """The position the recent questions show; None without questions, and where they are not `legible`.
 

@@ -159,8 +159,7 @@ class SelfProfile:
             return Shown(mark, "", None, None, None)
         place = places[0]
         message = messages[place]
-        stands = verify_mark(mark, message)
-        return Shown(mark, message.text[mark.start:mark.end] if stands else "", message,
+        return Shown(mark, message.text[mark.start:mark.end] if mark.stands_in(message.text) else "", message,
                      messages[place - 1] if place else None, messages[place + 1] if place + 1 < len(messages) else None)
 
     def decide(self, name: str, action: str, text: str = "") -> Decision:
@@ -269,15 +268,7 @@ class SelfProfile:
 
 def _asked(made: Profile) -> list[DepthOf]:
     """The questions a report shows: the three deepest, and the examples of its table."""
-    deepest = sorted(position.distinct(made.questions), key=lambda one: (-one.depth.level, len(one.evidence.quote)))[:3]
-    return [*deepest, *(row.example for row in position.table(made) if row.example)]
-
-
-def verify_mark(mark: Mark, message: Message) -> bool:
-    """Whether the words of a kept quote still stand where they stood."""
-    from twin.types import digest
-
-    return digest(message.text[mark.start:mark.end]) == mark.hash
+    return [*position.deepest(made), *(row.example for row in position.table(made) if row.example)]
 
 
 def portrait_text(path: Path) -> str:

@@ -15,8 +15,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Literal
 
-from twin.cues import cue, plain
-from twin.own_word import any_of
+from twin.cues import any_of, cue, plain
 from twin.person import Claim, Evidence
 from twin.russian import forms, inflected
 from twin.text import language as language_of

@@ -36,6 +36,10 @@ class Mark:
     hash: str
     time: datetime | None = None
 
+    def stands_in(self, text: str) -> bool:
+        """Whether the words that were quoted still stand there."""
+        return digest(text[self.start:self.end]) == self.hash
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -191,7 +195,7 @@ def _fault(mark: Mark, message: Message | None) -> Fault | None:
     if message is None:
         return "gone"
     words, length = message.text, mark.end - mark.start
-    if digest(words[mark.start:mark.end]) != mark.hash:
+    if not mark.stands_in(words):
         # Every place is tried: 1 us each, and only where something is broken.
         stands = any(digest(words[at:at + length]) == mark.hash for at in range(len(words) - length + 1))
         return "moved" if stands else "changed"

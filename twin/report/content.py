@@ -138,9 +138,7 @@ def levels(profile: Profile) -> dict[int, int]:
 
 
 def _deepest(profile: Profile) -> Iterable[tuple[str, str, str]]:
-    """Three questions of the highest levels; of equal ones the shorter, which hides less behind words."""
-    order = sorted(position.distinct(profile.questions), key=lambda q: (-q.depth.level, len(q.evidence.quote)))
-    for question in order[:3]:
+    for question in position.deepest(profile):
         yield question.depth.shown, quoted(question.evidence, profile.language), _why(question.depth.rule, profile)
 
 
