@@ -19,7 +19,7 @@ from twin.exporters.prompt import prompt
 from twin.likeness import bits, interval, manner, surprise
 from twin.profile import build
 
-BUDGET = 2500  # characters of the profile prompt
+BUDGET = 8000  # characters of the profile prompt: what `twin export` writes when not told otherwise
 
 
 def main(model: str = "smollm2-135m", n: int = 60) -> None:
@@ -38,7 +38,7 @@ def main(model: str = "smollm2-135m", n: int = 60) -> None:
     everybody = list(manners.values())
     table = {name: {of: surprise(manners[of], everybody, held[name]) for of in people} for name in people}
     _print("surprise of the manner (bits a message)", table)
-    with closing(LlamaEngine(Catalog().path(model), n_ctx=4096)) as engine:
+    with closing(LlamaEngine(Catalog().path(model), n_ctx=8192)) as engine:
         table = {name: {of: bits(engine, profiles[of], held[name]) for of in people} for name in people}
     _print(f"bits a character under the profile prompt ({model})", table)
 
