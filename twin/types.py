@@ -293,12 +293,85 @@ class Score:
         return sum(self.bits) / max(self.characters, 1)
 
 
+# ---- a council ---------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A council member's typed answer. As an event: one that was just written; `weight` is 0 until it is weighed.
+
+    `evidence` holds numbers of the turn's memories, from 1, that exist; `opinion` is the place of its opinion in
+    `Verdict.opinions`.
+    """
+
+    role: str
+    text: str = field(repr=False)
+    prediction: str = field(default="", repr=False)
+    falsifier: str = field(default="", repr=False)
+    unit: str = ""
+    evidence: tuple[int, ...] = ()
+    opinion: int = 0
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """Hypotheses that say the same: the one nearest to all of them, its weight (0..1), and what gave it.
+
+    `interval` is that of the weight, None where nothing was calibrated; `features` are the contributions by name
+    (evidence, agreement, track, ...), `off` tells why a feature carries none. `held_by` names roles.
+    """
+
+    text: str = field(repr=False)
+    weight: float
+    held_by: tuple[str, ...]
+    interval: tuple[float, float] | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    off: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the best single role says when it is sampled to the same number of tokens: the council must be worth it."""
+
+    role: str
+    answer: str = field(repr=False)
+    samples: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a council came to. `opinions` are those heard, heaviest first; `none` is the weight of "none of these".
+
+    `votes` is the effective number of independent votes, N / (1 + (N - 1) rho). `calibrated` counts the labelled
+    questions behind the weights; at 0 they are an uncalibrated prior and carry no % sign. `how` tells where the answer
+    is from: the opinion nearest to all (medoid), a synthesis of them, or 'none' where none deserves trust. `dissent`
+    holds places of opinions that differ from the answer and were not negligible. `missing` names measurements that
+    would decide.
+    """
+
+    hypotheses: tuple[Hypothesis, ...] = field(repr=False)
+    opinions: tuple[Opinion, ...] = field(repr=False)
+    none: float
+    votes: float
+    calibrated: int = 0
+    how: Literal["medoid", "synthesis", "none"] = "medoid"
+    dissent: tuple[int, ...] = ()
+    missing: tuple[str, ...] = field(default=(), repr=False)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    tokens: int = 0
+    seconds: float = 0.0
+    control: Control | None = None
+
+
 @dataclass(frozen=True)
 class Turn:
     """One exchange with everything that produced it. `str(turn)` is the answer; `cited` counts its memories from 1.
 
     `header` is the role's instruction the answer was given under, whether it was read for this turn or stood in the
     history already; `adapted` says that an adapter wrote the answer, so that other weights have to read it again.
+    `verdict` is there when a council answered.
     """
 
     id: str
@@ -318,6 +391,7 @@ class Turn:
     header: str = field(default="", repr=False)
     adapted: bool = False
     written: Written | None = field(default=None, repr=False)
+    verdict: Verdict | None = None
 
     def __str__(self) -> str:
         return self.answer
@@ -366,12 +440,10 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """A council member's typed answer with its weight."""
+class Weighed:
+    """The council has weighed what it heard; the answer follows."""
 
-    role: str
-    text: str = field(repr=False)
-    weight: float = 0.0
+    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -395,7 +467,7 @@ class Failed:
     error: Exception
 
 
-Event = Routed | Recalled | Thinking | Token | Hypothesis | Answered | Interrupted | Failed
+Event = Routed | Recalled | Thinking | Token | Hypothesis | Weighed | Answered | Interrupted | Failed
 
 
 # ---- parts that come in by argument ----------------------------------------------------------------------------

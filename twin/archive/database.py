@@ -116,6 +116,29 @@ CREATE INDEX free_reads_of ON free_reads (conversation, message);
 CREATE TABLE failures (
   number INTEGER PRIMARY KEY AUTOINCREMENT, model TEXT NOT NULL, kind TEXT NOT NULL, keys TEXT NOT NULL,
   raw TEXT NOT NULL, time TEXT NOT NULL);
+""", """
+ALTER TABLE turns ADD COLUMN verdict TEXT;
+CREATE TABLE role_maps (
+  number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, version TEXT NOT NULL, files TEXT NOT NULL);
+CREATE TABLE role_map_log (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, map INTEGER NOT NULL REFERENCES role_maps (number),
+  parent INTEGER REFERENCES role_maps (number), author TEXT NOT NULL, note TEXT NOT NULL, made TEXT NOT NULL);
+CREATE TABLE corrections (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, turn TEXT NOT NULL, text TEXT NOT NULL, label TEXT NOT NULL,
+  made TEXT NOT NULL);
+CREATE TABLE lines (
+  id TEXT PRIMARY KEY, parent TEXT NOT NULL, turn TEXT NOT NULL, name TEXT NOT NULL, state TEXT NOT NULL,
+  settings TEXT NOT NULL, made TEXT NOT NULL);
+CREATE TABLE ledger (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, frozen TEXT NOT NULL, body TEXT NOT NULL,
+  made TEXT NOT NULL);
+CREATE TABLE ledger_events (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, entry TEXT NOT NULL REFERENCES ledger (id), kind TEXT NOT NULL,
+  body TEXT NOT NULL, made TEXT NOT NULL);
+CREATE INDEX ledger_events_of ON ledger_events (entry);
+CREATE TABLE probes (
+  core TEXT NOT NULL, role_map TEXT NOT NULL, question TEXT NOT NULL, body TEXT NOT NULL, made TEXT NOT NULL,
+  PRIMARY KEY (core, role_map, question));
 """)
 
 

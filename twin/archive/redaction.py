@@ -9,10 +9,10 @@ from typing import Any
 from twin.archive.traces import MARK, Sieve, redacted
 
 _PLAIN = ("question", "answer", "thinking", "header")
-_JSON = ("route", "memories", "dropped")
+_JSON = ("route", "memories", "dropped", "verdict")
 COLUMNS = (*_PLAIN, *_JSON, "cited", "written")
 """Columns of a turn in which something may have to go."""
-_TEXTS = {*_PLAIN, "dropped", "text", "reason", "why"}
+_TEXTS = {*_PLAIN, "dropped", "text", "reason", "why", "prediction", "falsifier", "missing"}
 _CITED = re.compile(r"\[(\d{1,2})\]")
 
 Columns = dict[str, Any]
