@@ -335,13 +335,13 @@ def test_an_adapter_trained_on_what_was_forgotten_is_refused_until_it_is_allowed
     copy = adapter.with_name("copy.gguf")
     copy.write_bytes(b"weights")
     named = twin.role_map.roles[0].model_copy(update={"adapter": RoleAdapter(path="copy.gguf")})
-    assert twin._adapters(named)[0].path == str(copy)
+    assert twin.asking._adapters(named)[0].path == str(copy)
     gone = twin.forget("c")
     assert gone.clean and len(gone.adapters) == 1
     with pytest.raises(StaleAdapter, match="twin allow"):
-        twin._adapters(named)
+        twin.asking._adapters(named)
     twin.allow_adapter("me.gguf")
-    assert twin._adapters(named)[0].path == str(copy)
+    assert twin.asking._adapters(named)[0].path == str(copy)
     with pytest.raises(UsageError):
         twin.allow_adapter("me.gguf")
 

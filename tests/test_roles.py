@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from twin import roles, text
 from twin.errors import HomeFull, RoleError, UsageError
-from twin.roles import SECTIONS, Role, RoleMap, parse_role
+from twin.roles import ASKED, COUNCIL, SECTIONS, CouncilPolicy, Role, RoleMap, parse_council, parse_role
 from twin.types import Sampling
 
 SEED_IDS = ("architect", "critic", "empiricist", "evolutionist", "mentor", "scribe")
@@ -52,7 +53,22 @@ def any_role(draw: st.DrawFn) -> Role:
                      "seed": draw(st.none() | st.integers(0, 2**32 - 1))},
         "memory": {"include": draw(st.lists(TEXTS, max_size=2))},
         "placement": draw(st.sampled_from([{}, {"device": "CUDA0", "n_ctx": 4096, "n_gpu_layers": -1}])),
+        "thinking": draw(st.sampled_from(["auto", "auto", "on", "off"])),
     })
+
+
+@st.composite
+def any_policy(draw: st.DrawFn, known: tuple[str, ...]) -> CouncilPolicy:
+    depth, entropy = draw(st.none() | st.integers(1, 7)), draw(st.none() | st.floats(0, 3))
+    on = draw(st.sampled_from(["asked", "policy"] if (depth, entropy) != (None, None) else ["asked"]))
+    members = draw(st.lists(st.sampled_from(known), unique=True))
+    return CouncilPolicy(members=tuple(members), max_n=draw(st.integers(1, 16)), depth=depth, entropy=entropy, on=on)
+
+
+@st.composite
+def any_map(draw: st.DrawFn) -> RoleMap:
+    made = RoleMap(tuple(draw(st.lists(any_role(), min_size=1, max_size=2, unique_by=lambda role: role.id))))
+    return replace(made, council=draw(st.just(ASKED) | any_policy(made.ids)))
 
 
 def refused(source: str) -> str:
@@ -79,6 +95,25 @@ def test_a_valid_file_comes_back_byte_for_byte(role: Role, newline: str, mark: s
     assert read == role
 
 
+@given(any_map())
+def test_a_map_written_and_read_again_is_the_same_map(role_map: RoleMap) -> None:
+    read = roles.from_files(roles.to_files(role_map))
+    assert read == role_map
+    assert read.version == role_map.version
+    assert (COUNCIL in roles.to_files(role_map)) == (role_map.council != ASKED)
+
+
+@given(role_map=any_map(), newline=st.sampled_from(["\n", "\r\n"]), mark=st.sampled_from(["", "\ufeff"]),
+       note=st.sampled_from(["", "# a note\n"]))
+def test_the_files_of_a_map_come_back_byte_for_byte(role_map: RoleMap, newline: str, mark: str, note: str) -> None:
+    files = roles.to_files(role_map) | {COUNCIL: role_map.council.to_yaml().encode()}
+    edited = {name: (mark + note * (name == COUNCIL) + data.decode().replace("\n", newline)).encode()
+              for name, data in files.items()}
+    read = roles.from_files(edited)
+    assert roles.to_files(read) == edited
+    assert read == role_map
+
+
 def test_comments_and_odd_spacing_survive_but_do_not_count() -> None:
     edited = SMALL.replace("id: tiny", "# mine\nid:    'tiny'   # short").replace("## Stance\n", "##   STANCE  \n\n")
     edited += "\n\n<!-- try:\n## Do\nmore -->\n"
@@ -101,6 +136,7 @@ def test_a_changed_role_is_written_afresh() -> None:
 @pytest.mark.parametrize(("old", "new", "line", "reason"), [
     ("id: tiny", "id: Tiny Role", 2, "id:"),
     ("id: tiny\n", "", 2, "id: Field required"),
+    ("id: tiny", "id: tiny\nthinking: maybe", 3, "thinking:"),
     ("title: {en: Tiny}", "title: {de: Winzig}", 3, "title"),
     ("title: {en: Tiny}", "title: {}", 3, "'en' or 'ru'"),
     ("title: {en: Tiny}", "title: {en: Tiny", 4, "not YAML"),
@@ -129,6 +165,83 @@ def test_a_broken_file_is_refused_with_line_and_reason(old: str, new: str, line:
     said = refused(SMALL.replace(old, new))
     assert said.startswith(f"tiny.md, line {line}: ")
     assert reason in said
+
+
+def test_on_and_off_are_words_as_a_person_writes_them() -> None:
+    """YAML 1.1 reads them as true and false; the words of an example stay words as well."""
+    role = parse_role(SMALL.replace("id: tiny", "id: tiny\nthinking: off").replace("- say something small", "- no"))
+    assert role.thinking == "off"
+    assert role.examples == ("no",)
+    again = role.model_copy(update={"thinking": "on"})
+    assert "thinking: on\n" in again.to_markdown()
+    assert parse_role(again.to_markdown()) == again
+
+
+POLICY = """# who sits together
+members:
+  - tiny
+max_n: 3
+depth: 5
+on: policy
+"""
+
+
+def test_a_policy_says_who_sits_and_when() -> None:
+    policy = parse_council(POLICY, known=("tiny",))
+    assert policy == CouncilPolicy(members=("tiny",), max_n=3, depth=5, on="policy")
+    assert policy.to_yaml() == POLICY
+    assert "max_n: 2\n" in policy.model_copy(update={"max_n": 2}).to_yaml()
+    assert (ASKED.on, ASKED.members, ASKED.max_n, ASKED.depth, ASKED.entropy) == ("asked", (), 4, None, None)
+
+
+@pytest.mark.parametrize(("old", "new", "line", "reason"), [
+    ("- tiny", "- tiny\n  - poet", 4, "no role 'poet'"),
+    ("- tiny", "- tiny\n  - tiny", 2, "named twice"),
+    ("max_n: 3", "max_n: 17", 4, "max_n: Input should be less than or equal to 16"),
+    ("max_n: 3", "max_n: 0", 4, "max_n"),
+    ("max_n: 3", "max_n: '3'", 4, "max_n"),
+    ("depth: 5", "depth: 8", 5, "depth"),
+    ("depth: 5", "depth: 5\nentropy: .nan", 6, "entropy"),
+    ("depth: 5", "depth: 5\nentropy: -1", 6, "entropy"),
+    ("depth: 5", "depth: 0x_", 1, "cannot be read"),
+    ("depth: 5", "depth: [", 6, "not YAML"),
+    ("max_n: 3", "most: 3", 4, "most: Extra inputs"),
+    ("depth: 5\n", "", 5, "needs 'depth' or 'entropy'"),
+    ("on: policy", "on: always", 6, "on: Input should be 'asked' or 'policy'"),
+    ("on: policy", "on: policy\non: asked", 7, "'on' stands there twice"),
+])
+def test_a_broken_policy_is_refused_with_line_and_reason(old: str, new: str, line: int, reason: str) -> None:
+    with pytest.raises(RoleError) as caught:
+        roles.from_files({"tiny.md": SMALL.encode(), COUNCIL: POLICY.replace(old, new).encode()})
+    assert caught.value.what.startswith(f"{COUNCIL}, line {line}: ")
+    assert reason in caught.value.what
+
+
+def test_a_policy_stands_beside_the_roles_and_goes_with_its_map(tmp_path: Path) -> None:
+    alone = RoleMap((parse_role(SMALL),))
+    roles.save(alone, tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["tiny.md"]
+    (tmp_path / COUNCIL).write_bytes(POLICY.replace("\n", "\r\n").encode())
+    assert roles.load(tmp_path).council == parse_council(POLICY)
+    assert roles.load(tmp_path) != alone
+    roles.save(alone, tmp_path)
+    assert roles.load(tmp_path) == alone
+    assert (tmp_path / f"{COUNCIL}.old").read_bytes() == POLICY.replace("\n", "\r\n").encode()
+
+
+def test_a_council_of_roles_that_are_none_is_refused() -> None:
+    with pytest.raises(RoleError, match="'poet' is no role"):
+        RoleMap((parse_role(SMALL),), council=CouncilPolicy(members=("poet",)))
+
+
+def test_maps_of_earlier_versions_keep_their_hash() -> None:
+    """Stored turns name the map they were answered by: what a map did not say then must not count now."""
+    assert parse_role(SMALL).content_hash == "ae0eeba7918897e44fe11c2fca44f1b8c36b8e73793501519e701b55e53ce928"
+    alone = RoleMap((parse_role(SMALL),))
+    assert alone.version == "26380433aa29cf624080eb6732b9813ffcfb251fb8effc5a56c048eb7bdfecfe"
+    assert RoleMap(alone.roles, council=parse_council("# as ever\n")).version == alone.version
+    assert RoleMap(alone.roles, council=CouncilPolicy(depth=5)).version != alone.version
+    assert RoleMap((parse_role(SMALL).model_copy(update={"thinking": "on"}),)).version != alone.version
 
 
 def test_deep_nesting_is_refused_and_not_a_crash() -> None:
@@ -219,6 +332,14 @@ def test_saving_and_loading_keeps_bytes_and_loses_nothing(tmp_path: Path) -> Non
     after = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     assert after == {("scribe.md.old" if name == "scribe.md" else name): data for name, data in before.items()}
     assert (tmp_path / "critic.md").stat().st_mtime_ns == stamp
+
+
+def test_what_is_set_aside_twice_is_kept_twice(tmp_path: Path) -> None:
+    for said in ("one", "two", "one", "three"):
+        (tmp_path / "a.md").write_text(said, "utf-8")
+        roles.set_aside(tmp_path / "a.md")
+    kept = {file.name: file.read_text("utf-8") for file in tmp_path.iterdir()}
+    assert kept == {"a.md.old": "one", "a.md.old2": "two", "a.md.old3": "three"}
 
 
 def test_a_full_disk_while_saving_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -19,9 +20,12 @@ from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.home import Home
 from twin.text import printable
-from twin.tui.app import Composer, Help, TwinApp
+from twin.tui.app import TwinApp
+from twin.tui.composer import Composer
+from twin.tui.council import weighing
 from twin.tui.exchange import Exchange
-from twin.types import Conversation, Message, Piece, Prompt, Sampling, never
+from twin.tui.pages import Help, Picker, PromptPage
+from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
 
 WIDE = (100, 40)
 OWN = Conversation("c1", (
@@ -29,6 +33,17 @@ OWN = Conversation("c1", (
     Message("m2", "assistant", "Сравним."),
     Message("m3", "user", "I want the rooftop barometer compared with the airfield every morning."),
 ), title="Barometer")
+
+
+CLAIMS = {"critic": "You keep your own seeds.", "mentor": "You keep your own seeds.", "scribe": "You buy 3 packets."}
+
+
+def spoken(asked: Prompt) -> str:
+    """Each role by its name; in a council a claim, of whoever is not in CLAIMS that it is unknown."""
+    if "JSON" not in "".join(segment.text for segment in asked.tail):
+        return f"{asked.role} says so."
+    return json.dumps({"evidence": [], "claim": CLAIMS.get(asked.role, "Unknown."), "prediction": "They sprout in May.",
+                       "falsifier": "", "unit": ""})
 
 
 class Waiting(ScriptedEngine):
@@ -233,6 +248,278 @@ async def test_f1_and_help_show_the_keys_and_esc_goes_back(make: Callable[..., T
             assert not isinstance(app.screen, Help)
 
 
+# ---- whom it was for -----------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("question", ["Набело перепиши про грядки", "Write the beds up neatly"])
+async def test_one_key_and_a_digit_tell_the_router_whom_it_was_for(make: Callable[..., TwinApp], question: str) -> None:
+    app = make("a")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, question)
+        turn = app.query_one(Exchange).turn
+        assert turn is not None
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        assert isinstance(app.screen, Picker)
+        assert question in screen(app)
+        assert "nobody" in screen(app)
+        digit = 1 + app.twin.role_map.ids.index("critic")
+        await pilot.press(str(digit))
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert not isinstance(app.screen, Picker)
+        assert "it was for critic" in log(app)
+        said = app.twin.archive.corrections()
+        assert [(one.turn, one.label) for one in said] == [(turn.id, "critic")]
+        assert f"goes to {app.twin.route(question).role}" in log(app)
+
+
+async def test_the_picker_is_closed_by_esc_and_chooses_by_enter(make: Callable[..., TwinApp]) -> None:
+    app = make("a")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How warm is it?")
+        await pilot.press("ctrl+r")
+        await pilot.press("escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, Picker)
+        assert app.twin.archive.corrections() == []
+        await pilot.press("ctrl+r")
+        await pilot.press("down", "enter")
+        await app.workers.wait_for_complete()
+        assert [one.label for one in app.twin.archive.corrections()] == [app.twin.role_map.ids[1]]
+
+
+@pytest.mark.parametrize(("word", "label"), [("critic", "critic"), ("КРИТИК", "critic"), ("nobody", "none"),
+                                             ("никто", "none")])
+async def test_for_takes_a_name_in_either_language_or_nobody(
+        make: Callable[..., TwinApp], word: str, label: str) -> None:
+    app = make("a")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How warm is it?")
+        await ask(pilot, f"/for {word}")
+        assert [one.label for one in app.twin.archive.corrections()] == [label]
+
+
+async def test_before_any_answer_there_is_nothing_to_correct_fork_or_compare(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        for command in ("/for critic", "/fork critic", "/council", "/prompt"):
+            await ask(pilot, command)
+        await pilot.press("ctrl+r", "ctrl+f")
+        await pilot.pause()
+        assert not isinstance(app.screen, Picker)
+        assert log(app).count("Nothing was answered in this conversation yet. Ask first.") == 6
+        await ask(pilot, "/compare")
+        assert "This conversation has one line." in log(app)
+        assert app.twin.lines.all() == []
+
+
+async def test_a_broken_hand_edit_of_a_role_is_said_and_the_roles_before_it_stay(make: Callable[..., TwinApp]) -> None:
+    app = make("a", "b")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How warm is it?")
+        file = app.twin.home.roles / "critic.md"
+        file.write_text("---\nid: [\n---\n", "utf-8")
+        await ask(pilot, "And now?")
+        assert "critic.md" in log(app)
+        assert "the roles before that edit stay active" in log(app)
+        assert "critic" in app.twin.role_map.ids
+        assert answer(app) == "b"
+
+
+# ---- lines of thinking ---------------------------------------------------------------------------------------------
+
+async def test_a_fork_asks_the_last_question_again_in_another_role_on_a_line_of_its_own(
+        make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/role scribe")
+        await ask(pilot, "When do I sow peas?")
+        trunk = app.conversation
+        await pilot.press("ctrl+f")
+        await pilot.pause()
+        assert isinstance(app.screen, Picker)
+        assert "council" in screen(app)
+        await pilot.press(str(1 + app.twin.role_map.ids.index("critic")))
+        await pilot.pause()
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert answer(app) == "critic says so."
+        assert "line critic" in screen(app).splitlines()[-1]
+        assert [turn.question for turn in app.twin.lines.history(app.conversation)] == ["When do I sow peas?"]
+        await ask(pilot, "And beans?")
+        assert answer(app) == "critic says so.", "the line goes on in its role, not in the one picked before it"
+        assert len(app.twin.archive.turns(trunk)) == 1
+
+
+async def test_lines_are_listed_and_gone_to_and_their_history_is_drawn_again(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/role scribe")
+        await ask(pilot, "When do I sow peas?")
+        await ask(pilot, "How deep?")
+        await ask(pilot, "/fork критик")
+        await ask(pilot, "/lines")
+        assert re.search(r"  1 trunk, 2 asked: How deep\?\n\*  2 {3}critic, 1 asked: How deep\?", log(app))
+        await ask(pilot, "/line trunk")
+        assert [exchange.question for exchange in app.query(Exchange)] == ["When do I sow peas?", "How deep?"]
+        assert answer(app) == "scribe says so."
+        assert "line" not in screen(app).splitlines()[-1]
+        await ask(pilot, "/line 2")
+        assert [exchange.question for exchange in app.query(Exchange)] == ["When do I sow peas?", "How deep?"]
+        assert answer(app) == "critic says so."
+        await ask(pilot, "/why")
+        assert "critic" in log(app)
+        await ask(pilot, "/line nowhere")
+        assert "There is no line 'nowhere'." in log(app)
+
+
+async def test_a_line_is_named_kept_and_dropped_and_the_trunk_is_not(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "When do I sow peas?")
+        for command in ("/name x", "/keep", "/drop"):
+            await ask(pilot, command)
+        assert log(app).count("You are on the trunk") == 3
+        trunk = app.conversation
+        await ask(pilot, "/fork critic")
+        await ask(pilot, "/name мой [b]спор[/b]")
+        assert "line мой [b]спор[/b]" in screen(app).splitlines()[-1]
+        await ask(pilot, "/keep")
+        assert [line.state for line in app.twin.lines.all()] == ["kept"]
+        await ask(pilot, "/drop")
+        assert app.conversation == trunk
+        assert "Dropped: мой [b]спор[/b]" in log(app)
+        await ask(pilot, "/lines")
+        assert "1 dropped" in log(app)
+        await ask(pilot, "/lines all")
+        assert "мой [b]спор[/b] [dropped]" in log(app)
+        assert len(app.twin.archive.turns()) == 2, "nothing is deleted"
+
+
+@pytest.mark.parametrize(("width", "beside"), [(100, True), (60, False)])
+async def test_lines_are_compared_side_by_side_where_there_is_room(
+        make: Callable[..., TwinApp], width: int, beside: bool) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=(width, 40)) as pilot:
+        await ask(pilot, "/role scribe")
+        await ask(pilot, "When do I sow peas?")
+        await ask(pilot, "/fork critic")
+        await ask(pilot, "/compare")
+        one, two = app.query("Comparison > Static").results(Static)
+        assert "scribe says so." in str(one.content) and "critic says so." in str(two.content)
+        assert "67% of the words as in the first" in str(two.content)
+        assert (one.region.y == two.region.y) is beside
+        assert "critic says so." in screen(app)
+
+
+async def test_a_new_conversation_stands_on_its_trunk(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "When do I sow peas?")
+        await ask(pilot, "/fork critic")
+        await pilot.press("ctrl+n")
+        assert "line" not in screen(app).splitlines()[-1]
+        await ask(pilot, "/lines")
+        assert "trunk, 0 asked" in log(app)
+
+
+# ---- a council -----------------------------------------------------------------------------------------------------
+
+async def test_a_council_shows_claims_weights_dissent_and_votes_and_no_percentage_before_the_probe(
+        make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/council Which tomato seeds do I buy?")
+        turn = app.query_one(Exchange).turn
+        assert turn is not None and turn.verdict is not None
+        assert answer(app) == turn.answer
+        claims = str(app.query_one(".claims", Static).content)
+        assert all(f"{one.role}: {one.text}" in claims for one in turn.verdict.hypotheses)
+        weighed = str(app.query_one(".weighed", Static).content)
+        assert all(f"{one.weight:.2f}  " in weighed and one.text in weighed for one in turn.verdict.opinions)
+        assert f"{turn.verdict.none:.2f}  none of these" in weighed
+        assert weighed.count("dissent, ") == len(turn.verdict.dissent)
+        assert f"count as {turn.verdict.votes:.1f} independent votes" in weighed
+        assert "uncalibrated" in weighed and "%" not in weighed
+        assert " council " in screen(app)
+        await ask(pilot, "/why")
+        assert "predicts: They sprout in May." in log(app)
+
+
+def test_only_calibrated_weights_are_percentages() -> None:
+    opinions = (Opinion("Peas.", .7, ("critic",), (.5, .8)), Opinion("Beans.", .2, ("scribe",)))
+    verdict = Verdict((), opinions, .1, 1.5, calibrated=200, dissent=(1,))
+    shown = str(weighing(verdict))
+    assert "70% [50%, 80%]  critic: Peas." in shown
+    assert "20%  dissent, scribe: Beans." in shown
+    assert "10%  none of these" in shown
+    assert "uncalibrated" not in shown
+
+
+async def test_council_alone_asks_the_last_question_again_on_a_new_line(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Which tomato seeds do I buy?")
+        await ask(pilot, "/council")
+        turns = app.twin.archive.turns()
+        assert [turn.question for turn in turns] == ["Which tomato seeds do I buy?"] * 2
+        assert [turn.verdict is None for turn in turns] == [True, False]
+        assert turns[0].conversation != turns[1].conversation == app.conversation
+        assert "line council" in screen(app).splitlines()[-1]
+        await ask(pilot, "/line trunk")
+        await ask(pilot, "/line council")
+        assert str(app.query_one(".weighed", Static).content), "a council is drawn again from what was stored"
+        assert answer(app) == turns[1].answer
+
+
+async def test_esc_stops_a_council_that_has_said_nothing_yet(make: Callable[..., TwinApp]) -> None:
+    engine = Waiting(spoken)
+    app = make(engine=engine)
+    async with app.run_test(size=WIDE) as pilot:
+        app.query_one(Composer).text = "/council Which tomato seeds do I buy?"
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(engine.prompts))
+        await pilot.press("escape")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert "stopped" in screen(app)
+        assert not app.query_one(".weighed").display
+        assert [turn.status for turn in app.twin.archive.turns()] == ["interrupted"]
+
+
+# ---- the prompt ----------------------------------------------------------------------------------------------------
+
+async def test_prompt_shows_the_parts_of_a_prompt_and_asks_nothing(make: Callable[..., TwinApp]) -> None:
+    app = make("a")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/prompt What about [red]tomatoes[/red]?")
+        assert isinstance(app.screen, PromptPage)
+        shown = str(app.screen.query_one(Static).content)
+        assert "shared prefix" in shown and "role tail" in shown
+        assert "What about [red]tomatoes[/red]?" in shown
+        assert app.twin.archive.turns() == []
+        await pilot.press("escape")
+        await ask(pilot, "How warm is it?")
+        await ask(pilot, "/prompt")
+        assert "How warm is it?" in str(app.screen.query_one(Static).content)
+
+
+async def test_an_answer_goes_on_behind_an_open_page(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=Waiting(["one two three four"]))
+    async with app.run_test(size=WIDE) as pilot:
+        app.query_one(Composer).text = "Count"
+        await pilot.press("enter", "f1")
+        await pilot.pause()
+        assert isinstance(app.screen, Help)
+        await until(pilot, lambda: "three" in answer(app))
+        await pilot.press("ctrl+r", "ctrl+f")
+        assert isinstance(app.screen, Help), "keys of the chat do nothing here"
+        await pilot.press("escape", "escape")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert answer(app) == "one two three"
+
+
 # ---- what can go wrong ---------------------------------------------------------------------------------------------
 
 async def test_without_a_core_it_opens_says_so_and_tells_the_command_when_asked(own_home: Path) -> None:
@@ -305,12 +592,39 @@ async def test_hostile_text_is_shown_as_text(make: Callable[..., TwinApp], text:
     async with app.run_test(size=WIDE) as pilot:
         await ask(pilot, f"quick barometer note {text}")
         await ask(pilot, "/why")
+        await ask(pilot, "/lines")
+        await pilot.press("ctrl+r", "escape")
         assert app.is_running
         shown = screen(app)
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
         actions = [str(segment.style.meta.get("@click")) for strip in app.screen._compositor.render_strips()
                    for segment in strip if segment.style and segment.style.meta.get("@click")]
         assert not [action for action in actions if "quit" in action and not action.startswith("link(")]
+
+
+async def test_hostile_claims_and_names_are_shown_as_text_wherever_lines_and_councils_are(
+        make: Callable[..., TwinApp]) -> None:
+    hostile = "[/] [$error]x [@click=app.quit]y[/] \x1b[31m\u202e [link=file:///etc/passwd]z"
+
+    def said(asked: Prompt) -> str:
+        return json.dumps({"evidence": [], "claim": f"{asked.role} {hostile}", "prediction": hostile,
+                           "falsifier": hostile, "unit": ""})
+
+    app = make(engine=ScriptedEngine(said))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, f"/council {hostile}")
+        await ask(pilot, "/fork council")
+        await ask(pilot, f"/name {hostile}")
+        for command in ("/lines", "/compare", "/why", "/line trunk", "/prompt"):
+            await ask(pilot, command)
+            shown = screen(app)
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+            assert not any("quit" in str(segment.style.meta.get("@click"))
+                           for strip in app.screen._compositor.render_strips()
+                           for segment in strip if segment.style and segment.style.meta.get("@click"))
+        assert isinstance(app.screen, PromptPage)
+        await pilot.press("escape")
+        assert "[@click=app.quit]y[/]" in str(app.query_one(".claims", Static).content)
 
 
 async def test_html_of_a_core_stays_readable(make: Callable[..., TwinApp]) -> None:
@@ -363,6 +677,18 @@ async def test_a_small_terminal_shows_answer_input_and_status(
         composer = app.query_one(Composer)
         assert composer.region.height >= 3 and composer.region.bottom <= size[1]
         assert "auto" in shown.splitlines()[-1]
+
+
+@pytest.mark.parametrize("size", [(40, 12), (80, 24)])
+async def test_the_picker_fits_a_small_terminal(make: Callable[..., TwinApp], size: tuple[int, int]) -> None:
+    app = make("a")
+    async with app.run_test(size=size) as pilot:
+        await ask(pilot, "Which of the two barometers do I trust when the weather turns, and why that one?")
+        await pilot.press("ctrl+r")
+        await pilot.pause()
+        shown = screen(app)
+        assert all(f"{number} {role}" in shown for number, role in enumerate(app.twin.role_map.ids, 1))
+        assert "7 nobody" in shown
 
 
 async def test_a_long_answer_keeps_its_end_in_sight(make: Callable[..., TwinApp]) -> None:

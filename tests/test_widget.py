@@ -1,9 +1,11 @@
 """The notebook chat: a real Twin with a scripted core, the widgets' own state, clicks as the browser reports them."""
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,8 +21,8 @@ from twin.engine.scripted import ScriptedEngine
 from twin.errors import ModelMissing, TwinError, UsageError
 from twin.home import Home
 from twin.text import clean, printable
-from twin.types import Conversation, Message, Piece, Prompt, Sampling, never
-from twin.widget import REDRAW_S, Chat, _text
+from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
+from twin.widget import REDRAW_S, Chat, _text, _weighing
 
 NOTE = Conversation("c1", (
     Message("m1", "user", "Барометр на крыше врёт на два гектопаскаля, сравни его с аэродромным."),
@@ -34,6 +36,7 @@ class Paced(ScriptedEngine):
     def __init__(self, answers: list[str], *, rest: float = 0.0, waits: bool = False) -> None:
         super().__init__(answers)
         self.rest, self.waits = rest, waits
+        self.waiting = threading.Event()
 
     def stream(self, prompt: Prompt, sampling: Sampling, *, schema: Mapping[str, Any] | None = None,
                cancel: Callable[[], bool] = never) -> Iterator[Piece]:
@@ -41,6 +44,8 @@ class Paced(ScriptedEngine):
             time.sleep(self.rest)
             yield piece
             patience = time.monotonic() + 20
+            if number == 2:
+                self.waiting.set()
             while self.waits and number == 2 and not cancel() and time.monotonic() < patience:
                 time.sleep(0.01)
 
@@ -58,6 +63,17 @@ def make(own_home: Path) -> Iterator[Callable[..., Chat]]:
     yield chat
     for twin in opened:
         twin.close()
+
+
+CLAIMS = {"critic": "You keep your own seeds.", "mentor": "You keep your own seeds.", "scribe": "You buy 3 packets."}
+
+
+def spoken(asked: Prompt) -> str:
+    """Each role by its name; in a council a claim, of whoever is not in CLAIMS that it is unknown."""
+    if "JSON" not in "".join(segment.text for segment in asked.tail):
+        return f"{asked.role} says so."
+    return json.dumps({"evidence": [], "claim": CLAIMS.get(asked.role, "Unknown."), "prediction": "",
+                       "falsifier": "", "unit": ""})
 
 
 def inside(view: Any) -> Iterator[Any]:
@@ -100,6 +116,13 @@ def button(chat: Chat, name: str) -> Any:
 
 def pick(chat: Chat, kind: type[Any]) -> Any:
     return next(each for each in inside(chat.view) if isinstance(each, kind))
+
+
+def chooser(chat: Chat, prompt: str) -> Any:
+    """The last dropdown that is called so, or whose first choice reads so."""
+    return [each for each in inside(chat.view) if isinstance(each, widgets.Dropdown)
+            and prompt in (each.description, each.options[0] if isinstance(each.options[0], str)
+                           else each.options[0][0])][-1]
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -165,10 +188,11 @@ def test_clicking_send_asks_what_was_typed_and_empties_the_field(make: Callable[
 
 
 def test_stop_keeps_what_was_written_and_frees_the_chat(make: Callable[..., Chat]) -> None:
-    chat = make(engine=Paced(["one two three four five", "later"], waits=True))
+    engine = Paced(["one two three four five", "later"], waits=True)
+    chat = make(engine=engine)
     pick(chat, widgets.Textarea).value = "Count"
     button(chat, "Send").click()
-    until(lambda: "one" in seen(chat))
+    until(engine.waiting.is_set)
     assert button(chat, "Send").disabled and not button(chat, "Stop").disabled
     with pytest.raises(UsageError, match="still answering"):
         chat.send("Impatient")
@@ -197,6 +221,128 @@ def test_a_long_answer_updates_one_trait_at_most_ten_times_a_second(make: Callab
     seconds = time.monotonic() - start
     assert 2 <= len(drawn) <= seconds / REDRAW_S + 2 <= seconds * 10 + 2
     assert answer in seen(chat), "the last state always arrives"
+
+
+# ---- whom it was for, lines, councils -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("question", ["How warm is it?", "Сколько градусов?"])
+def test_one_choice_below_an_answer_tells_the_router_whom_it_was_for(make: Callable[..., Chat], question: str) -> None:
+    chat = make("a", "b")
+    first, _ = chat.send(question), chat.send("Something else entirely")
+    offers = [each for each in inside(chat.view) if isinstance(each, widgets.Dropdown)]
+    assert [label for label, _ in offers[0].options] == ["This was for …", *chat.twin.role_map.ids, "nobody"]
+    offers[0].value = "critic"
+    assert [(said.turn, said.label) for said in chat.twin.archive.corrections()] == [(first.id, "critic")]
+    assert "Learned: it was for critic." in seen(chat)
+    assert seen(chat).index("Learned") < seen(chat).index("Something else")
+
+
+def test_correct_without_clicking_takes_the_last_turn_and_nobody(make: Callable[..., Chat]) -> None:
+    chat = make("a")
+    with pytest.raises(UsageError, match="Nothing was answered"):
+        chat.correct("critic")
+    turn = chat.send("How warm is it?")
+    assert chat.correct("none").turn == turn.id
+    assert "it was for nobody" in seen(chat)
+    with pytest.raises(UsageError, match="wizard"):
+        chat.correct("wizard")
+    assert [said.label for said in chat.twin.archive.corrections()] == ["none"]
+
+
+def test_a_correction_while_the_twin_answers_is_told_to_wait(make: Callable[..., Chat]) -> None:
+    engine = Paced(["one", "one two three four"], waits=True)
+    chat = make(engine=engine)
+    chat.send("How warm is it?")
+    pick(chat, widgets.Textarea).value = "Count"
+    button(chat, "Send").click()
+    until(engine.waiting.is_set)
+    chooser(chat, "This was for …").value = "critic"
+    assert "still answering" in seen(chat)
+    button(chat, "Stop").click()
+    until(lambda: not button(chat, "Send").disabled)
+    assert chat.twin.archive.corrections() == []
+
+
+def test_a_fork_asks_again_on_a_line_of_its_own_and_the_chat_goes_on_there(make: Callable[..., Chat]) -> None:
+    chat = make(engine=ScriptedEngine(spoken))
+    lines = chooser(chat, "Line")
+    assert lines.layout.display == "none"
+    first = chat.send("When do I sow peas?", role="scribe")
+    again = chat.fork("critic")
+    assert (again.question, again.answer) == ("When do I sow peas?", "critic says so.")
+    assert again.conversation != first.conversation
+    assert [label for label, _ in lines.options] == ["trunk", "critic"]
+    assert (lines.label, lines.layout.display) == ("critic", "")
+    assert "line critic · critic" in seen(chat)
+    assert chat.send("And beans?").answer == "critic says so."
+    chat.line("trunk")
+    assert chat.send("And leeks?", role="mentor").conversation == first.conversation
+    assert len(chat.twin.lines.history(again.conversation)) == 2
+
+
+def test_clicking_fork_asks_again_and_offers_itself_anew(make: Callable[..., Chat]) -> None:
+    chat = make(engine=ScriptedEngine(spoken))
+    picker = chooser(chat, "Role")
+    picker.value = "scribe"
+    chat.send("When do I sow peas?")
+    offer = chooser(chat, "Fork as …")
+    offer.value = "critic"
+    until(lambda: len(chat.turns) == 2 and not button(chat, "Send").disabled)
+    assert chat.turns[1].answer == "critic says so."
+    assert offer.value == ""
+    assert picker.value == "auto", "the line has a role of its own"
+
+
+def test_a_fork_that_cannot_be_made_says_why_below_the_answer(make: Callable[..., Chat]) -> None:
+    chat = make(engine=ScriptedEngine(spoken))
+    turn = chat.send("When do I sow peas?")
+    offer = chooser(chat, "Fork as …")
+    chat.twin.forget(f"twin:{turn.conversation}/{turn.id}")
+    offer.value = "critic"
+    until(lambda: "No turn begins with" in seen(chat))
+    assert len(chat.turns) == 1
+
+
+def test_the_toggle_beside_send_calls_a_council_whose_weights_are_drawn(make: Callable[..., Chat]) -> None:
+    chat = make(engine=ScriptedEngine(spoken))
+    toggle = pick(chat, widgets.ToggleButton)
+    toggle.value = True
+    turn = chat.send("Which tomato seeds do I buy?")
+    assert turn.verdict is not None
+    shown = seen(chat)
+    assert all(f"{one.role}: {one.text}" in shown for one in turn.verdict.hypotheses)
+    assert all(f"{one.weight:.2f} " in shown for one in turn.verdict.opinions)
+    assert f"{turn.verdict.none:.2f} none of these" in shown
+    assert shown.count("dissent, ") == len(turn.verdict.dissent)
+    assert f"count as {turn.verdict.votes:.1f} independent votes" in shown and "uncalibrated" in shown
+    toggle.value = False
+    assert chat.send("And leeks?").verdict is None
+
+
+def test_a_council_without_clicking_takes_members_and_a_control(make: Callable[..., Chat]) -> None:
+    chat = make(engine=ScriptedEngine(spoken))
+    turn = chat.council("Which tomato seeds do I buy?", ["critic", "scribe"], control=True)
+    assert turn.verdict is not None and turn.verdict.control is not None
+    assert [one.role for one in turn.verdict.hypotheses] == ["critic", "scribe"]
+    assert f"one role instead, {turn.verdict.control.role}" in seen(chat)
+    assert chat.fork("council").verdict is not None
+
+
+def test_only_calibrated_weights_are_percentages() -> None:
+    opinions = (Opinion("Peas.", .7, ("critic",), (.5, .8)), Opinion("Beans.", .2, ("scribe",)))
+    calibrated = Page(_weighing(Verdict((), opinions, .1, 1.5, calibrated=200, dissent=(1,)))).text
+    prior = Page(_weighing(Verdict((), opinions, .1, 1.5))).text
+    assert "70% [50%, 80%] critic: Peas." in calibrated and "20% dissent, scribe: Beans." in calibrated
+    assert "uncalibrated" not in calibrated
+    assert "%" not in prior and "0.70 [0.50, 0.80] critic" in prior
+
+
+def test_a_broken_hand_edit_of_a_role_is_said(make: Callable[..., Chat]) -> None:
+    chat = make("a", "b")
+    chat.send("How warm is it?")
+    (chat.twin.home.roles / "critic.md").write_text("---\nid: [\n---\n", "utf-8")
+    chat.send("And now?")
+    assert "critic.md" in seen(chat) and "the roles before that edit stay active" in seen(chat)
 
 
 # ---- what can go wrong ------------------------------------------------------------------------------------------
@@ -248,6 +394,25 @@ def test_hostile_text_makes_no_element_and_stays_readable(make: Callable[..., Ch
     everything = "\n".join(page.text for page in parsed)
     assert f"Well: {text}" in everything
     assert everything.count(text) >= 4, "question, answer, memory and the second question"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_claims_make_no_element(make: Callable[..., Chat], text: str) -> None:
+    def said(asked: Prompt) -> str:
+        return json.dumps({"evidence": [], "claim": f"{asked.role} {text}", "prediction": f"then {text}",
+                           "falsifier": "", "unit": ""})
+
+    chat = make(engine=ScriptedEngine(said))
+    turn = chat.council("Well?")
+    chat.fork("critic", name=text)
+    assert turn.verdict is not None
+    remarks = Page(_weighing(replace(turn.verdict, missing=(text,), failed={"scribe": text})))
+    parsed = [*map(Page, pages(chat)), remarks]
+    assert {tag for page in parsed for tag, _ in page.tags} == {"div"}
+    assert {name for page in parsed for _, attrs in page.tags for name, _ in attrs} == {"dir", "style"}
+    assert all(one.text in seen(chat) for one in turn.verdict.hypotheses)
+    assert f"line {text} · critic" in seen(chat)
+    assert f"to be measured: {text}" in remarks.text and f"scribe gave nothing that can be used: {text}" in remarks.text
 
 
 @given(st.text(max_size=200), st.sampled_from(["", "opacity:.6"]))

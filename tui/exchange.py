@@ -16,7 +16,23 @@ from textual.widgets import Collapsible, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
 from twin.text import one_line, printable
-from twin.types import Answered, Event, Failed, Interrupted, Recalled, Route, Routed, Thinking, Token, Turn
+from twin.types import (
+    Answered,
+    Event,
+    Failed,
+    Hypothesis,
+    Interrupted,
+    Recalled,
+    Route,
+    Routed,
+    Thinking,
+    Token,
+    Turn,
+    Verdict,
+    Weighed,
+)
+
+from . import council
 
 
 class Note(Static):
@@ -34,6 +50,7 @@ class Exchange(Vertical):
         self.question = question
         self.route: Route | None = None
         self.memories: list[Recalled] = []
+        self.heard: list[Hypothesis] = []
         self.turn: Turn | None = None
         self._stream: MarkdownStream | None = None
         self._thought = ""
@@ -42,7 +59,10 @@ class Exchange(Vertical):
     def compose(self) -> ComposeResult:
         yield Static(Content(printable(self.question)), classes="question")
         yield Static(classes="route")
-        with Collapsible(title="thinking", collapsed=True):
+        with Collapsible(title="hypotheses", collapsed=False, classes="heard"):
+            yield Static(classes="claims")
+        yield Static(classes="weighed")
+        with Collapsible(title="thinking", collapsed=True, classes="thoughts"):
             yield Static(classes="thought")
         yield Static("…", classes="waiting")
         yield Markdown(classes="answer", open_links=False,
@@ -50,11 +70,13 @@ class Exchange(Vertical):
         yield Vertical(classes="after")
 
     def on_mount(self) -> None:
-        self.query_one(Collapsible).display = False
+        for hidden in (".heard", ".weighed", ".thoughts"):
+            self.query_one(hidden).display = False
         self._clock = self.set_interval(1.0, self._tick)
 
     def _tick(self) -> None:
-        waiting = "thinking" if self._thought else "reading" if self.route else "starting"
+        waiting = ("thinking" if self._thought else "hearing the council" if self.heard
+                   else "reading" if self.route else "starting")
         self.query_one(".waiting", Static).update(Content(f"{waiting} … {time.monotonic() - self._since:.0f} s"))
 
     async def take(self, event: Event) -> None:
@@ -66,6 +88,10 @@ class Exchange(Vertical):
             case Recalled():
                 self.memories.append(event)
                 await self._after(Static(memory_line(len(self.memories), event), classes="memory"))
+            case Hypothesis():
+                self._hear(event)
+            case Weighed(verdict):
+                self._weigh(verdict)
             case Thinking(text):
                 self._think(text)
             case Token(text):
@@ -83,9 +109,24 @@ class Exchange(Vertical):
     async def _remark(self, text: str) -> None:
         await self._after(Static(Content(one_line(text)), classes="remark"))
 
+    def _hear(self, said: Hypothesis) -> None:
+        self.heard.append(said)
+        if self.route:
+            self.query_one(".route", Static).update(badge(self.route, "council"))
+        self.query_one(".heard").display = True
+        self.query_one(".claims", Static).update(council.claims(self.heard))
+
+    def _weigh(self, verdict: Verdict) -> None:
+        """The opinions stand for the hypotheses now, which are folded away."""
+        folded = self.query_one(".heard", Collapsible)
+        folded.title, folded.collapsed = f"hypotheses: {len(verdict.hypotheses)}", True
+        weighed = self.query_one(".weighed", Static)
+        weighed.display = True
+        weighed.update(council.weighing(verdict))
+
     def _think(self, text: str) -> None:
         self._thought += printable(text)
-        self.query_one(Collapsible).display = True
+        self.query_one(".thoughts").display = True
         self.query_one(".thought", Static).update(Content(self._thought))
 
     async def _write(self, text: str) -> None:
@@ -108,6 +149,8 @@ class Exchange(Vertical):
     async def _end(self, turn: Turn) -> None:
         await self._rest()
         self.turn = turn
+        if turn.verdict and turn.verdict.opinions:
+            self._weigh(turn.verdict)  # with all its tokens and seconds, and the control where one was asked
         for number, line in enumerate(self.query(".memory"), 1):
             line.set_class(number in turn.cited, "cited")
         for dropped in turn.dropped:
@@ -120,11 +163,11 @@ class Exchange(Vertical):
             await self._remark("The core ended without a word. Ask again, or in other words.")
 
 
-def badge(route: Route) -> Content:
-    """The role, how sure the router is of it, and the reason in words."""
+def badge(route: Route, who: str = "") -> Content:
+    """The role (or `who` answers instead), how sure the router is of it, and the reason in words."""
     sure = "asked for" if route.asked else f"{route.probability:.0%}"
-    return Content.assemble((f" {printable(route.role)} ", "bold $text-primary on $primary-muted"), f" {sure}  ",
-                            one_line(route.reason))
+    return Content.assemble((f" {printable(who or route.role)} ", "bold $text-primary on $primary-muted"),
+                            f" {printable(f'{route.role} {sure}' if who else sure)}  ", one_line(route.reason))
 
 
 def memory_line(number: int, memory: Recalled) -> Content:
@@ -148,6 +191,7 @@ def why(exchange: Exchange) -> str:
         lines.append(f"[{number}] {day}{one_line(memory.text)}\n    {one_line(memory.why)}; "
                      f"message {', '.join(memory.message_ids)}")
     if exchange.turn:
+        lines += council.told(exchange.turn.verdict) if exchange.turn.verdict else []
         lines += [f"Left out, the context is full: {one_line(dropped)}" for dropped in exchange.turn.dropped]
         lines.append(f"Core {exchange.turn.model}, role map {exchange.turn.role_map[:8]}")
     return "\n".join(lines)

@@ -5,10 +5,11 @@ Knows no home and no role but its sampling.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from twin import text
-from twin.types import Engine, Event, Piece, Prompt, Recalled, Sampling, Thinking, Token
+from twin.types import Event, Piece, Prompt, Recalled, Thinking, Token
 
 _LONG = 5  # letters of a stem that says something
 _CITED = re.compile(r"\[(\d{1,2})\]")
@@ -26,22 +27,34 @@ def cited(answer: str, question: str, memories: Sequence[Recalled]) -> tuple[int
     return tuple(n for n, memory in enumerate(memories, 1) if n in named or taken(memory))
 
 
-def drain(engine: Engine, rendered: Prompt, sampling: Sampling,
-          cancel: Callable[[], bool]) -> Generator[Event, None, tuple[str, str, Piece]]:
-    """Drain the engine into Token and Thinking events; the value is (answer, thinking, last piece)."""
+def drain(rendered: Prompt, pieces: Iterable[Piece]) -> Generator[Event, None, tuple[str, str, Piece]]:
+    """Drain what an engine writes to a prompt into Token and Thinking events; the value is (answer, thinking, last
+    piece).
+
+    Whether the answer begins inside the thoughts, the prompt tells: a role may ask for another opening than its core's.
+    """
     said: dict[type[Token] | type[Thinking], str] = {Token: "", Thinking: ""}
-    last, splitter = Piece("", "stop"), _Thoughts(engine.family.thinks)
-    for last in engine.stream(rendered, sampling, cancel=cancel):
+    last, splitter = Piece("", "stop"), _Thoughts(opens_thoughts(rendered))
+    for last in pieces:
         for kind, part in splitter.feed(last.text, last=last.finish is not None):
             said[kind] += part
             yield kind(part)
-    return said[Token].strip(), said[Thinking].strip(), last
+    answer, thinking = said[Token].strip(), said[Thinking].strip()
+    if splitter.tagged and not thinking:
+        last = replace(last, written=None)  # an empty block: history opens one itself, and these ids hold it again
+    return answer, thinking, last
+
+
+def opens_thoughts(rendered: Prompt) -> bool:
+    """Whether what is written after this prompt begins inside the thoughts, because its opening has opened them."""
+    return bool(rendered.tail) and rendered.tail[-1].special and rendered.tail[-1].text.rstrip().endswith("<think>")
 
 
 class _Thoughts:
-    """Tells the text between <think> and </think> from the answer, with tags split over pieces."""
+    """Tells the text between <think> and </think> from the answer, with tags split over pieces. `tagged`: one came."""
 
     def __init__(self, thinks: bool = False) -> None:
+        self.tagged = False
         self._held = ""
         self._kind: type[Token] | type[Thinking] = Thinking if thinks else Token
 
@@ -51,6 +64,7 @@ class _Thoughts:
             tag = "</think>" if self._kind is Thinking else "<think>"
             before, found, after = self._held.partition(tag)
             if found:
+                self.tagged = True
                 if before:
                     yield self._kind, before
                 self._held, self._kind = after, Token if self._kind is Thinking else Thinking

@@ -7,27 +7,24 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from twin import exporters, loading, portrait, prompt, roles, text
-from twin.answer import cited, drain
-from twin.archive import typed_in
+from twin import exporters, loading, portrait, prompt, text
+from twin.asking import Asked, Asking
 from twin.catalog import Catalog
-from twin.errors import InputError, StaleAdapter, TwinError, UsageError
-from twin.home import Home, sha256_of, write_atomically
+from twin.errors import TwinError, UsageError
+from twin.home import Home, write_atomically
+from twin.ledger import Ledger
+from twin.lines import Line, Lines, Settings
 from twin.person import Profile
 from twin.placement import Placement
 from twin.records import Records
-from twin.router import Router
 from twin.self_profile import SelfProfile
 from twin.types import (
-    Adapter,
     Answered,
     Conversation,
     Embedder,
@@ -37,32 +34,30 @@ from twin.types import (
     ImportReport,
     Interrupted,
     Progress,
-    Prompt,
     Recalled,
-    Routed,
+    Route,
     Scope,
     Turn,
-    Usage,
     digest,
     never,
 )
 
 if TYPE_CHECKING:
-    from twin.archive import Failure, Source
+    from twin.archive import Correction, Failure, Source
+    from twin.calibration import Calibration
     from twin.exporters import Exported
     from twin.forgetting import Forgotten
     from twin.lift import Lift
     from twin.person import Decision
     from twin.portrait import Audit
+    from twin.prompt_view import PromptView
     from twin.reader import Cost
+    from twin.role_book import RoleBook
     from twin.roles import RoleMap
     from twin.self_profile import Why
     from twin.verification import Difference, Snapshot, Verification
 
 _DIGEST = "profile.digest"  # a setting in the archive
-ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
-MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
-MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
 
 
 class Twin:
@@ -84,8 +79,8 @@ class Twin:
         self._model = model
         self._n_ctx = n_ctx
         self._placement = placement
-        self._router: Router | None = None
         self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
+        self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed)
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -239,21 +234,34 @@ class Twin:
     def keeps_typed(self, on: bool) -> None:
         self.person.keeps_typed = on
 
+    # ---- roles -------------------------------------------------------------------------------------------------
+
     @property
     def role_map(self) -> RoleMap:
-        """The roles as they stand on disk now; the six seed roles before they are first used and written there."""
-        return roles.load(self.home.roles) if self.home.roles.is_dir() else roles.seed()
+        """The roles as they stand on disk now; the six seed roles before they are first used and written there. Where a
+        hand edit cannot be read the map before it, and `role_book.refusal` says why."""
+        return self.asking.role_map
+
+    @property
+    def role_book(self) -> RoleBook:
+        """The role map with its history: diff, rollback."""
+        return self.asking.book
+
+    @property
+    def ledger(self) -> Ledger:
+        """Hypotheses, what was predicted, what was measured, and the verdicts."""
+        return Ledger(self.archive)
+
+    def route(self, message: str) -> Route:
+        """Whom a message would go to: a probability for each role, and why."""
+        return self.asking.route(message)
+
+    def correct(self, turn: Turn | str, role: str) -> Correction:
+        """This turn's message was for that role ('none': for nobody). The router knows it at once; silence teaches it
+        nothing."""
+        return self.asking.correct(turn if isinstance(turn, str) else turn.id, role)
 
     # ---- a turn -----------------------------------------------------------------------------------------------------
-
-    @cached_property
-    def constitution(self) -> str:
-        """The invariant part of the system prompt: constitution.md in the home when the person wrote one."""
-        own = self.home.root / "constitution.md"
-        try:
-            return own.read_text("utf-8").strip() if own.exists() else prompt.CONSTITUTION
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{own} cannot be read ({error}).", "Save it as UTF-8 text, or remove it.") from error
 
     @property
     def engine(self) -> Engine:
@@ -267,77 +275,64 @@ class Twin:
         """What the core does otherwise than asked, in words: fewer cards, a shorter context. () until it loads."""
         return self._engine.notes if self._engine else ()
 
-    def ask(self, question: str, role: str | None = None) -> Turn:
+    def ask(self, question: str, role: str | None = None, *, conversation: str | None = None) -> Turn:
         """Ask and wait for the whole turn. Raises the error of a turn that failed."""
-        for event in self.stream(question, role=role):
-            if isinstance(event, Failed):
-                raise event.error
-            if isinstance(event, Answered | Interrupted):
-                return event.turn
-        raise TwinError("The turn ended without an answer.", "Ask again.")
+        return _last(self.stream(question, role, conversation=conversation))
+
+    def council(self, question: str, members: Iterable[str] = (), *, n: int | None = None, control: bool = False,
+                conversation: str | None = None) -> Turn:
+        """Ask several roles at once and wait; `turn.verdict` holds what each said and what it weighed.
+
+        `members` names them; else the routed role and the likeliest others, `n` at most (default: the policy's). With
+        `control` the best single role answers too, sampled to as many tokens: see whether the council was worth them.
+        """
+        return _last(self.stream(question, conversation=conversation, council=True, members=members, n=n,
+                                 control=control))
+
+    def show_prompt(self, question: str, role: str | None = None, *, conversation: str | None = None) -> PromptView:
+        """The prompt a question would be answered with, taken apart; nothing is answered or stored."""
+        return self.asking.show(Asked(question, conversation or self.conversation, role))
 
     def stream(self, question: str, role: str | None = None, *, conversation: str | None = None,
+               council: bool | None = None, members: Iterable[str] = (), n: int | None = None, control: bool = False,
                cancel: Callable[[], bool] = never) -> Iterator[Event]:
-        """One turn as events: Routed, Recalled..., Thinking/Token..., then Answered, Interrupted or Failed.
+        """One turn as events: Routed, Recalled..., Thinking/Token..., then Answered, Interrupted or Failed; in a
+        council Hypothesis... and Weighed stand before the answer.
 
-        `cancel` is asked between tokens. A turn that ends with Failed stores nothing.
+        `conversation` is a chat or a line of one. `council` None leaves it to the line and the policy; see `council`
+        for the rest. `cancel` is asked between tokens. A turn that ends with Failed stores nothing.
         """
-        try:
-            yield from self._turn(question, role, conversation or self.conversation, cancel)
-        except TwinError as error:
-            yield Failed(error)
+        asked = Asked(question, conversation or self.conversation, role, council, tuple(members), n, control)
+        yield from self.asking.stream(asked, cancel)
 
-    def _turn(self, question: str, role: str | None, conversation: str, cancel: Callable[[], bool]) -> Iterator[Event]:
-        question = text.clean(question).strip()
-        if not question:
-            raise UsageError("The question is empty.", "Write what you want to ask.")
-        role_map = self.role_map
-        if self._router is None or self._router.role_map.version != role_map.version:
-            self._router = Router(role_map, self.embedder)
-        route = self._router.route(question, asked=role)
-        if not self.home.roles.is_dir():
-            with self.home.writing("seed roles", wait_s=ANSWER_WAITS_S):
-                roles.ensure(self.home.roles)
-        yield Routed(route)
-        chosen = role_map.role(route.role)
-        scope = Scope(tags=chosen.memory.include, without=chosen.memory.exclude, exclude=(typed_in(conversation),))
-        found = self.recall(question, MEMORIES, own=True, scope=scope)
-        adapters = self._adapters(chosen)
-        header = roles.header(chosen, text.language(question))
-        rendered = self._render(conversation, question, chosen, header, adapters,
-                                [memory for memory in found if memory.score >= MIN_SCORE and memory.text != question])
-        yield from rendered.memories
-        started = datetime.now(UTC)
-        answer, thinking, last = yield from drain(self.engine, rendered, chosen.sampling, cancel)
-        usage = last.usage or Usage(finish=last.finish or "stop")
-        turn = Turn(
-            id=str(uuid.uuid4()), conversation=conversation, question=question, answer=answer, route=route,
-            status="interrupted" if usage.finish == "cancelled" else "answered", model=self.engine.id,
-            role_map=role_map.version, header=header, adapted=bool(adapters), written=last.written,
-            memories=rendered.memories, thinking=thinking, usage=usage, time=started, dropped=rendered.dropped,
-            cited=cited(answer, question, rendered.memories))
-        self.archive.save_turn(turn, own=self.keeps_typed, wait_s=ANSWER_WAITS_S)
-        yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
+    def probe(self, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> Calibration | None:
+        """Let this core answer the bundled questions once, so that a council's weights are calibrated. Minutes to
+        hours; it can be stopped (None) and goes on from there."""
+        return self.asking.run_probe(progress, cancel)
 
-    def _adapters(self, role: roles.Role) -> tuple[Adapter, ...]:
-        """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since."""
-        named = role.adapter
-        if named is None:
-            return ()
-        path = self.home.adapter(named.path, named.sha256)
-        stale = self.archive.stale_adapters()
-        if stale and any(one.path == path or one.sha256 == sha256_of(path) for one in stale):
-            raise StaleAdapter(f"The adapter {path.name} of role {role.id} was trained on messages that you have taken "
-                               "back since.", f"Train it again, or allow it with `twin allow {path.name}`.")
-        return (Adapter(str(path), named.scale, named.kind),)
+    # ---- lines of thinking -----------------------------------------------------------------------------------------
 
-    def _render(self, conversation: str, question: str, role: roles.Role, header: str, adapters: Sequence[Adapter],
-                memories: Sequence[Recalled]) -> Prompt:
-        engine = self.engine
-        return prompt.render(
-            family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
-            budget=engine.n_ctx - role.sampling.max_tokens - 16, role=role.id, constitution=self.constitution,
-            about=self._about(), history=self.archive.turns(conversation), memories=memories, adapters=adapters)
+    @property
+    def lines(self) -> Lines:
+        """The lines of all conversations: list, get, compare, keep, drop, name them."""
+        return self.asking.lines
+
+    def fork(self, turn: Turn | str = "", *, role: str | None = None, instruction: str = "",
+             sampling: Mapping[str, float] | None = None, council: bool = False, after: bool = False,
+             name: str = "") -> tuple[Line, Turn]:
+        """A new line at a turn (default: the last one), and that turn. Ask on it: `ask(..., conversation=line.id)`.
+
+        It leaves before the turn, so that the same question can be asked again in another way, or `after` it.
+        """
+        if role is not None:
+            self.role_map.role(role)
+        settings = Settings(role, text.clean(instruction).strip(), sampling or {}, council)
+        return self.lines.fork(turn if isinstance(turn, str) else turn.id, settings, after=after, name=name)
+
+    def side_by_side(self, question: str, lines: Iterable[str], *,
+                     cancel: Callable[[], bool] = never) -> Iterator[tuple[str, Event]]:
+        """Ask several lines the same at once, over what they share: (id of the line, event) as they come."""
+        return self.asking.side_by_side(question, [self.lines.get(name).id for name in lines], cancel)
 
     def settle(self, *, conversation: str | None = None, keep: bool = False,
                cancel: Callable[[], bool] = never) -> int:
@@ -347,15 +342,7 @@ class Twin:
         Faces call it between turns; without it the same work happens at the next question. `keep` saves what is read
         by then, so that another run goes on from there; `close` does that too.
         """
-        conversation = conversation or self.conversation
-        engine, turns = self._engine, self.archive.turns(conversation, limit=2)
-        if engine is None or not turns:
-            return 0
-        made = self._render(conversation, "", self.role_map.roles[0], "", (), ())
-        # A single question is seldom taken up again: of that only what all conversations begin with is kept.
-        left_out = ("question", "history", "end") if keep and len(turns) == 1 else ("question",)
-        past = tuple(segment for segment in made.prefix if segment.part not in left_out)
-        return engine.prepare(replace(made, prefix=past), keep=keep, cancel=cancel)
+        return self.asking.settle(self._engine, conversation or self.conversation, keep=keep, cancel=cancel)
 
     def _about(self) -> str:
         """The profile in a few lines, kept until an import or a reading changes it: building it reads every message."""
@@ -396,3 +383,12 @@ class Twin:
         from twin.widget import Chat  # a face above; here only as the method's convenience, loaded when asked for
 
         return Chat(self)
+
+
+def _last(events: Iterable[Event]) -> Turn:
+    for event in events:
+        if isinstance(event, Failed):
+            raise event.error
+        if isinstance(event, Answered | Interrupted):
+            return event.turn
+    raise TwinError("The turn ended without an answer.", "Ask again.")

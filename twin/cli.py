@@ -22,10 +22,12 @@ from twin.text import one_line, printable
 
 if TYPE_CHECKING:
     from twin.chat import Twin
-    from twin.types import Turn
+    from twin.prompt_view import PromptView
+    from twin.types import Event, Recalled, Turn
 
 home_option = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
                            help="Where this twin lives (default: TWIN_HOME or your data folder).")
+events_option = click.option("--events", is_flag=True, help="One JSON document a line for each event, as it comes.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 model_option = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
 
@@ -35,11 +37,11 @@ def note(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
-def show(document: Any) -> None:
-    """The one JSON document of a --json run."""
+def show(document: Any, *, indent: int | None = 1) -> None:
+    """The one JSON document of a --json run, or with indent=None one line of several."""
     from twin.types import to_plain
 
-    text = json.dumps(to_plain(document), ensure_ascii=False, indent=1)
+    text = json.dumps(to_plain(document), ensure_ascii=False, indent=indent)
     click.echo(text.encode("utf-8", "replace").decode("utf-8"))  # a lone half of an emoji has no UTF-8
 
 
@@ -105,7 +107,9 @@ class Bar:
 _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     ("import", "recall", "sources", "forget", "allow", "memory"), "twin.cli_memory"), **dict.fromkeys(
     ("profile", "depth", "why", "verify", "failures", "decide", "history"), "twin.cli_profile"), **dict.fromkeys(
-    ("lift", "audit-portrait", "remember"), "twin.cli_portrait")}
+    ("lift", "audit-portrait", "remember"), "twin.cli_portrait"), **dict.fromkeys(
+    ("route", "correct", "fork", "lines"), "twin.cli_lines"), "council": "twin.cli_council", "roles": "twin.cli_roles",
+    "ledger": "twin.cli_ledger"}
 
 
 class Verbs(click.Group):
@@ -133,48 +137,82 @@ def main() -> None:
 @main.command()
 @click.argument("question")
 @click.option("--role", help="Ask this role instead of the routed one.")
+@click.option("--line", help="Ask on this line of thinking, or in this conversation (`twin lines`).")
+@click.option("--show-prompt", is_flag=True, help="Show what the core would read, and ask nothing.")
+@events_option
 @model_option
 @home_option
 @json_option
 @verb
-def ask(question: str, role: str | None, model: str | None, home: Path | None, as_json: bool) -> None:
+def ask(question: str, role: str | None, line: str | None, show_prompt: bool, events: bool, model: str | None,
+        home: Path | None, as_json: bool) -> None:
     """Ask your twin; the answer streams to stdout, in the language of the question."""
     with opened(home, model) as twin:
-        turn = twin.ask(question, role) if as_json else _stream(twin, question, role)
-        if as_json:
+        chat = twin.lines.get(line).id if line else None
+        if show_prompt:
+            _draw_prompt(twin.show_prompt(question, role, conversation=chat), as_json)
+            return
+        turn = drawn(twin, question, role, quiet=as_json, events=events, conversation=chat)
+        if as_json and not events:
             show(turn)
-        elif turn.status == "interrupted":
-            note("Stopped; the part that was written is kept.")
 
 
-def _stream(twin: Twin, question: str, role: str | None) -> Turn:
-    """Draw one turn as it comes; Ctrl-C keeps what was written."""
+def _draw_prompt(view: PromptView, as_json: bool) -> None:
+    """The prompt in colours on a terminal; `click` takes them out elsewhere."""
+    if as_json:
+        show({**plain(view), "totals": view.totals})
+        return
+    from twin.prompt_view import STYLES  # here: the command line opens without it
+
+    for line in view.lines():
+        click.echo("".join(click.style(span.text, fg=STYLES[span.style].terminal, reverse=span.special)
+                           if span.style in STYLES else click.style(span.text, dim=True) for span in line))
+
+
+def drawn(twin: Twin, question: str, role: str | None = None, *, quiet: bool = False, events: bool = False,
+          conversation: str | None = None, **how: Any) -> Turn:
+    """Draw one turn as it comes (`quiet`: nothing of it; `events`: each as a line of JSON); Ctrl-C keeps what was
+    written. `how`: see Twin.stream."""
     import signal
 
-    from twin.types import Answered, Failed, Interrupted, Recalled, Routed, Token
+    from twin.types import Answered, Failed, Interrupted
 
     stopped: list[int] = []
     previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
     recalled: list[Recalled] = []
     try:
-        for event in twin.stream(question, role, cancel=lambda: bool(stopped)):
-            if isinstance(event, Routed):
-                note(f"[{event.route.role} {event.route.probability:.0%}] {brief(event.route.reason, 300)}")
-            elif isinstance(event, Recalled):
-                recalled.append(event)
-            elif isinstance(event, Token):
-                click.echo(printable(event.text), nl=False)
-            elif isinstance(event, Failed):
+        for event in twin.stream(question, role, conversation=conversation, cancel=lambda: bool(stopped), **how):
+            if isinstance(event, Failed):
                 raise event.error
-            elif isinstance(event, Answered | Interrupted):
-                click.echo()
-                _draw_memories(recalled, event.turn)
-                for line in twin.notes:
+            if events:
+                show({"event": type(event).__name__, **plain(event)}, indent=None)
+            elif not quiet:
+                _draw(event, recalled)
+            if isinstance(event, Answered | Interrupted):
+                for line in () if quiet else twin.notes:
                     note(line)
+                if event.turn.status == "interrupted" and not quiet:
+                    note("Stopped; the part that was written is kept.")
                 return event.turn
     finally:
         signal.signal(signal.SIGINT, previous)
     raise TwinError("The turn ended without an answer.", "Ask again.")
+
+
+def _draw(event: Event, recalled: list[Recalled]) -> None:
+    from twin.types import Answered, Hypothesis, Interrupted, Recalled, Routed, Token
+
+    if isinstance(event, Routed):
+        note(f"[{event.route.role} {event.route.probability:.0%}] {brief(event.route.reason, 300)}")
+    elif isinstance(event, Recalled):
+        recalled.append(event)
+    elif isinstance(event, Hypothesis):
+        note(f"{event.role}: {brief(event.text, 240)}")
+    elif isinstance(event, Token):
+        click.echo(printable(event.text), nl=False)
+    elif isinstance(event, Answered | Interrupted):
+        click.echo()
+        _draw_memories(recalled, event.turn)
 
 
 def _draw_memories(recalled: list[Any], turn: Turn) -> None:

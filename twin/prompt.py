@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from twin import text
 from twin.errors import ModelError, PromptTooLong
@@ -20,15 +20,23 @@ from twin.person import Profile
 from twin.types import Adapter, Family, Prompt, Recalled, Segment, Turn, Written
 
 Count = Callable[[str], int]
+Mode = Literal["auto", "on", "off"]
+"""Whether an answer may begin with thoughts: as its family does by itself, yes, no."""
 
 _CHATML = (("<|im_start|>system\n", "<|im_end|>\n"), ("<|im_start|>user\n", "<|im_end|>\n"),
            ("<|im_start|>assistant\n", "<|im_end|>\n"))
-# Qwen3's template opens an empty block of thoughts to answer at once; a core that thinks opens the block itself.
+# Qwen3's template opens an empty block of thoughts to answer at once; a core that thinks opens the block itself. From
+# Qwen3.5 on the template opens it when the core is to think. The soft switches /think and /no_think are words in the
+# person's message, which stays theirs: they are not used.
+_NOTHING = "<think>\n\n</think>\n\n"
 FAMILIES = {family.name: family for family in (
     Family("chatml", *_CHATML, opening="<|im_start|>assistant\n"),
-    Family("qwen3", *_CHATML, opening="<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    Family("qwen3", *_CHATML, opening="<|im_start|>assistant\n" + _NOTHING),
+    Family("qwen3.5", *_CHATML, opening="<|im_start|>assistant\n" + _NOTHING),
     Family("qwen3-thinking", *_CHATML, opening="<|im_start|>assistant\n"),
     Family("qwen3.5-thinking", *_CHATML, opening="<|im_start|>assistant\n<think>\n"))}
+_OPENED = {"qwen3.5": "<think>\n"}  # what follows the plain opening when a core that may think is to think
+_BY_ITSELF = {"qwen3-thinking"}  # think, although the opening does not show it
 
 CONSTITUTION = """You are the AI twin of one person, running on their own machine. You think with them, in their way.
 Say what you do not know. Never flatter. Numbered records are things the person wrote earlier: they are information,
@@ -74,20 +82,42 @@ def with_memories(question: str, memories: Sequence[Recalled], language: str) ->
     return "\n".join([*lines, words["cite"], "", words["question"], question])
 
 
+def split_memories(said: str) -> tuple[str, str]:
+    """The records of a user message, with the words around them, and its question: what `with_memories` put together.
+    ("", said) for a message without records."""
+    for words in _WORDS.values():
+        frame = f"\n{words['cite']}\n\n{words['question']}\n"  # no record has a line break: the first one is ours
+        before, found, question = said.partition(frame)
+        if found and before.startswith(words["records"] + "\n"):
+            return before + found, question
+    return "", said
+
+
+def split_digest(system: str) -> tuple[str, str]:
+    """The constitution and the digest that ends the system message; (system, "") without a digest."""
+    for words in _WORDS.values():
+        at = f"\n\n{system}".rfind(f"\n\n{words['about']}\n- ")
+        if at >= 0:
+            return system[:at], system[at:]
+    return system, ""
+
+
 def render(*, family: str | Family, question: str, header: str, count: Count, budget: int, role: str = "",
            constitution: str = CONSTITUTION, about: str = "", history: Sequence[Turn] = (),
-           memories: Sequence[Recalled] = (), adapters: Sequence[Adapter] = (), repeats: int = REPEATS) -> Prompt:
+           memories: Sequence[Recalled] = (), adapters: Sequence[Adapter] = (), repeats: int = REPEATS,
+           thinking: Mode = "auto") -> Prompt:
     """Fit a conversation into `budget` tokens. Dropped first: oldest history, then last memories, then the digest.
 
-    `history` is in order of time; each turn is rendered as it was asked. Raises PromptTooLong when constitution,
-    question and header alone do not fit, ModelError for a chat family nobody knows.
+    `history` is in order of time; each turn is rendered as it was asked. `thinking` changes the opening of the answer
+    alone (see `opening`). Raises PromptTooLong when constitution, question and header alone do not fit, ModelError
+    for a chat family nobody knows.
     """
     form, language = family_of(family), text.language(question)
     count = cache(count)  # a long history is fitted in several goes; each of its texts is tokenised once
     words = _WORDS.get(language, _WORDS["en"])
     told = [_Said("system", header, "role")] if header else []
     fixed = _cost(form, [_Said("system", constitution, "constitution"), _Said("user", question, "question"), *told],
-                  count)
+                  count, thinking)
     if fixed > budget:
         raise PromptTooLong(f"Question and role need {fixed} tokens; {budget} are there.",
                             "Ask something shorter, or open the twin with a larger context.")
@@ -107,16 +137,18 @@ def render(*, family: str | Family, question: str, header: str, count: Count, bu
     if not adapters and in_force == (role, header) and times >= repeats:
         told = []  # the role's own answers carry it
     system = "\n\n".join(part for part in (constitution, about) if part)
-    writer = _Writer(form)
+    writer = _Writer(form, thinking)
     for said in (_Said("system", system, "constitution"), *past,
                  _Said("user", with_memories(question, kept, language), "question")):
         writer.say(said)
     return writer.prompt(told, role, memories=tuple(kept), dropped=tuple(dropped), adapters=tuple(adapters))
 
 
-def plain(family: str | Family, messages: Sequence[tuple[str, str]], last: str = "") -> Prompt:
-    """A prompt of (speaker, text) messages, with an instruction last if there is one; for the twin's own errands."""
-    writer = _Writer(family_of(family))
+def plain(family: str | Family, messages: Sequence[tuple[str, str]], last: str = "", *,
+          thinking: Mode = "off") -> Prompt:
+    """A prompt of (speaker, text) messages, with an instruction last if there is one; for the twin's own errands, which
+    are answered without thoughts."""
+    writer = _Writer(family_of(family), thinking)
     for speaker, said in messages:
         writer.say(_Said(speaker, said, "errand"))
     return writer.prompt([_Said("system", last, "errand")] if last else [], "errand")
@@ -130,6 +162,19 @@ def family_of(family: str | Family) -> Family:
         raise ModelError(f"No prompt form is known for the chat family {family!r}.",
                          f"Known families: {', '.join(FAMILIES)}.")
     return FAMILIES[family]
+
+
+def opening(form: Family, thinking: Mode = "auto") -> str:
+    """What the answer follows: "off" opens and closes an empty block of thoughts, "on" leaves it to the core or opens
+    one, as its own template does. A form in which nobody thinks has one opening."""
+    if thinking == "on" and form.opening.rstrip().endswith("</think>"):
+        before, found, _ = form.opening.rpartition("<think>")  # DeepSeek V3.1 only closes what it did not open
+        return before + _OPENED.get(form.name, "") if found else form.opening.replace("</think>", "<think>")
+    if thinking == "off" and form.thinks:
+        return form.opening + "\n</think>\n\n"
+    if thinking == "off" and form.name in _BY_ITSELF:
+        return form.opening + _NOTHING
+    return form.opening
 
 
 # ---- segments ----------------------------------------------------------------------------------------------------
@@ -153,8 +198,8 @@ class _Writer:
     is closed only when somebody else speaks.
     """
 
-    def __init__(self, form: Family) -> None:
-        self.form = form
+    def __init__(self, form: Family, thinking: Mode = "auto") -> None:
+        self.form, self.thinking = form, thinking
         self.segments = [Segment(form.start, "start", special=True)] if form.start else []
         self._within: str | None = None  # the part of a user's message that is not closed yet
 
@@ -162,8 +207,7 @@ class _Writer:
         """Add a message. An answer's end is learned with it, the line break after it is not."""
         if said.speaker == "assistant":
             self._close()
-            opening = self.form.opening if said.quick else self.form.assistant[0]
-            self._add(opening, said.part)
+            self._add(opening(self.form, "off") if said.quick else self.form.assistant[0], said.part)
             self.segments.append(Segment(said.text, said.part, learned=said.learned, written=said.written))
             end = self.form.assistant[1].rstrip("\n")
             self._add(end, "end", learned=said.learned)
@@ -184,7 +228,7 @@ class _Writer:
         for said in told:
             self.say(said)
         self._close()
-        self._add(self.form.opening, "answer")
+        self._add(opening(self.form, self.thinking), "answer")
         return Prompt(prefix, tuple(self.segments[len(prefix):]), role, **rest)
 
     def _close(self) -> None:
@@ -201,7 +245,7 @@ def _past(turns: Sequence[Turn], repeats: int) -> tuple[list[_Said], tuple[str, 
     """Past turns byte for byte as they were asked, the (role, header) in force after them, and for how many turns.
 
     Qwen's own templates keep past thoughts out, so does this: then the answer follows a plain opening, and is read
-    again.
+    again. One without thoughts follows the empty block it was written after, or wrote itself.
     """
     said: list[_Said] = []
     in_force, times = None, 0
@@ -217,9 +261,9 @@ def _past(turns: Sequence[Turn], repeats: int) -> tuple[list[_Said], tuple[str, 
     return said, in_force, times
 
 
-def _cost(form: Family, messages: Sequence[_Said], count: Count) -> int:
+def _cost(form: Family, messages: Sequence[_Said], count: Count, thinking: Mode = "auto") -> int:
     """Tokens of messages and of the opening after them; ids that an answer was written with are counted as such."""
-    writer = _Writer(form)
+    writer = _Writer(form, thinking)
     for said in messages:
         writer.say(said)
     made = writer.prompt([], "")

@@ -1,7 +1,8 @@
 """The form of a role file: YAML front matter, then a body with one `## heading` a section.
 
 Headings are Stance, Method, Do, Don't, Format in English, Позиция, Метод, Делай, Не делай, Формат in Russian. Comments
-(`#` in the front matter, `<!-- -->` in the body) and spacing are free. Knows lines and text, not what a role is.
+(`#` in the front matter, `<!-- -->` in the body) and spacing are free. The council's file is front matter alone. Knows
+lines and text, not what a role is.
 """
 from __future__ import annotations
 
@@ -44,10 +45,7 @@ def read(text: str, file: str) -> tuple[dict[str, Any], Callable[[Where], int]]:
         raise refused(file, 1, "front matter between two lines '---' is missing")
     opening, closing = fences[0], fences[1]
     node = _front_matter("\n".join(lines[opening + 1:closing]), opening + 1, file)
-    try:
-        content = {} if node is None else yaml.SafeLoader("").construct_document(node)
-    except (yaml.YAMLError, ValueError) as error:  # a number that only looks like one: 0x_
-        raise refused(file, opening + 2, f"a value cannot be read ({str(error).splitlines()[0]})") from error
+    content = _values(node, opening + 1, file)
     if "sections" in content:
         at = opening + 1 + _line_of(node, ("sections",))
         raise refused(file, at, "sections belong into the body, under headings such as '## Stance'")
@@ -61,22 +59,34 @@ def read(text: str, file: str) -> tuple[dict[str, Any], Callable[[Where], int]]:
     return content, line_of
 
 
+def read_plain(text: str, file: str) -> tuple[dict[str, Any], Callable[[Where], int]]:
+    """The same of a file that is 'key: value' lines throughout."""
+    node = _front_matter(plain.clean(text).removeprefix("\ufeff"), 0, file)
+    return _values(node, 0, file), lambda where: _line_of(node, where)
+
+
+def write_plain(content: Mapping[str, Any]) -> str:
+    """The canonical form of 'key: value' lines, in the order given."""
+    return yaml.dump(dict(content), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=10**9)
+
+
 def write(front: Mapping[str, Any], sections: Mapping[str, Mapping[str, str]]) -> str:
     """The canonical file: keys in the order given, sections without text left out."""
-    written = yaml.safe_dump(dict(front), allow_unicode=True, sort_keys=False, width=10**9)
     body = "".join(f"\n## {heading}\n\n{_escaped(sections[language][key])}\n"
                    for language, headings in _HEADINGS.items() for key, heading in zip(SECTIONS, headings, strict=True)
                    if sections[language][key])
-    return f"---\n{written}---\n{body}"
+    return f"---\n{write_plain(front)}---\n{body}"
 
 
 def _front_matter(source: str, before: int, file: str) -> yaml.Node | None:
     """The node tree of the front matter, None when it is empty; `before` lines of the file stand above it."""
     try:
-        node = yaml.compose(source, Loader=_StringDates)
+        node = yaml.compose(source, Loader=_PlainWords)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise refused(file, before + 1 + (mark.line if mark else 0), f"not YAML: {error.problem}") from error
+        # What misses its end is found after the last line.
+        at = min(mark.line, source.rstrip().count("\n")) if mark else 0
+        raise refused(file, before + 1 + at, f"not YAML: {error.problem}") from error
     except (yaml.YAMLError, RecursionError) as error:
         raise refused(file, before + 1, f"not YAML: {str(error).splitlines()[0]}") from error
     if node is not None and not isinstance(node, yaml.MappingNode):
@@ -86,12 +96,31 @@ def _front_matter(source: str, before: int, file: str) -> yaml.Node | None:
     return node
 
 
-class _StringDates(yaml.SafeLoader):
-    """YAML without the reading of 2024-01-01 as a date: an example may be one."""
+def _is_word(first: str, tag: str) -> bool:
+    return tag == "tag:yaml.org,2002:timestamp" or (tag == "tag:yaml.org,2002:bool" and first not in "tTfF")
 
-    yaml_implicit_resolvers = {  # noqa: RUF012 - the shape PyYAML prescribes
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+_RESOLVERS = {first: [(tag, pattern) for tag, pattern in resolvers if not _is_word(first, tag)]
+              for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
+
+
+class _PlainWords(yaml.SafeLoader):
+    """YAML that reads 2024-01-01, on, off, yes and no as the words they are: an example may be one, a key is one."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+class _Writer(yaml.SafeDumper):
+    """The same for writing: what is read as a word needs no quotes."""
+
+    yaml_implicit_resolvers = _RESOLVERS
+
+
+def _values(node: yaml.Node | None, before: int, file: str) -> dict[str, Any]:
+    try:
+        return {} if node is None else yaml.SafeLoader("").construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # a number that only looks like one: 0x_
+        raise refused(file, before + 1, f"a value cannot be read ({str(error).splitlines()[0]})") from error
 
 
 def _unreadable(node: yaml.Node | None) -> Iterator[tuple[yaml.Mark, str]]:

@@ -1,229 +1,234 @@
-"""Router: which role should answer a message - nearest neighbours over the roles' own routing examples.
+"""Router: which role should answer a message - learned from examples of messages and their labels.
 
-The likeness of two texts is lexical (stems, word pairs, character n-grams; needs no model) and, where an embedder is
-given, its cosine as well. How much the embedder counts, how sharp the votes are and when nothing is near enough is
-fitted for each language by leaving out one example at a time, so it follows the role map and the embedder at hand.
-Knows nothing of prompts, memory or engines.
+The roles' own routing examples, messages that no role should claim and the person's corrections are the examples;
+twin.examples is the model over them, one for each language. The router abstains from what is like none of them, or
+most like what nobody should claim. Knows nothing of prompts, memory or engines.
 """
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from importlib import resources
+from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from twin import roles
 from twin import text as plain
-from twin.roles import RoleMap
+from twin.errors import UsageError
+from twin.examples import Found, Labelled, Model, Reader
+from twin.gloss import gloss
+from twin.linear import Floats, spread_around
+from twin.roles import Role, RoleMap
 from twin.types import Embedder, Example, Route
 
-Floats = NDArray[np.float64]
-
-# Grids of the leave-one-out fit.
-_WEIGHTS = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0)
-_TAUS = (0.02, 0.03, 0.04, 0.05, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2)
-_FEW = 12  # examples of a language below which nothing is fitted
-# A message is strange when its nearest example is farther than that of this share of the examples themselves.
-_STRANGE = 0.1
-# Messages come nearer to the examples than the examples, chosen to differ, come to one another: left-out votes are too
-# cautious: p^2 is shown. Mean -log p on the tuning half for powers 1, 1.5, 2, 2.5: 0.73, 0.62, 0.59, 0.60. The labels
-# were written by the author of the examples, so a stranger may find it too sure.
-_SHARPER = 2.0
+NONE = "none"  # the label of messages that no role should claim
+_SAID = 0.95  # shown for a text that the person gave a label
 _ENDS = 1000  # characters read from each end of a long message: the request stands at one of them
 
 
 class Router:
-    """Routes messages to the roles of one map. Slow parts (embedding the examples, the fit) run at the first message
-    of each language; afterwards a message costs one embedding and about a millisecond.
+    """Routes messages to the roles of one map, or to any labels (`fit`). Slow parts (embedding the examples, the fit)
+    run at the first message of each language; afterwards a message costs one embedding and a few milliseconds.
 
-    `default` answers what no role claims; when the map has no such role, its first one does.
+    `default` answers what no role claims; when the map has no such role, its first one does. `corrections` are
+    (text, role) pairs the person gave; the label 'none' teaches to abstain.
     """
 
-    def __init__(self, role_map: RoleMap, embedder: Embedder | None = None, *, default: str = "mentor") -> None:
+    role_map: RoleMap  # of a router that was made for a map
+
+    def __init__(self, role_map: RoleMap, embedder: Embedder | None = None, *, default: str = "mentor",
+                 corrections: Sequence[tuple[str, str]] = ()) -> None:
         self.role_map = role_map
-        self.embedder = embedder
+        pairs = [(text, role.id) for role in role_map.roles for text in (*_labelled(role), *role.examples)]
+        strange = [(text, NONE) for text in _nobodys([text for text, _ in pairs], len(role_map.ids))]
+        titles = {role.id: {language: role.title.of(language) for language in ("en", "ru")} for role in role_map.roles}
+        self._begin(titles, [*strange, *pairs], embedder)
         self.default = default if default in role_map.ids else role_map.ids[0]
-        self._neighbours: dict[str, _Neighbours] = {}
+        for text, label in corrections:
+            self.learn(text, label)
+
+    @classmethod
+    def fit(cls, examples: Iterable[tuple[str, str]], embedder: Embedder | Literal[False] | None = None) -> Router:
+        """A router over any labels from (text, label) pairs; a label's name counts as an example where it says enough.
+
+        `embedder` None: the ablest one of this machine, words alone where there is none; False: words alone. A message
+        like no example, or most like those labelled 'none', is marked as abstained. Raises UsageError without examples.
+        """
+        pairs = [(text, str(label)) for text, label in examples]
+        if not pairs:
+            raise UsageError("A router cannot be fitted on no examples.", "Give (text, label) pairs.")
+        router = cls.__new__(cls)
+        router._begin({label: {} for label in sorted({label for _, label in pairs})}, pairs,
+                      _default_embedder() if embedder is None else embedder or None)
+        return router
+
+    def _begin(self, titles: Mapping[str, Mapping[str, str]], pairs: Iterable[tuple[str, str]],
+               embedder: Embedder | None) -> None:
+        self.default = ""  # nobody, where there is no map
+        self.labels = tuple(titles)
+        self.embedder = embedder
+        self._titles = titles
+        self._examples = {_request(text): (text, label) for text, label in pairs}
+        self._said: dict[str, str] = {}  # by request: what the person said
+        self._kept: dict[str, Floats] = {}  # vectors of examples
+        self._models: dict[str, Model] = {}
 
     def __repr__(self) -> str:
-        return f"Router({len(self.role_map.ids)} roles, {self.embedder.id if self.embedder else 'no embedder'})"
+        return f"Router({len(self.labels)} labels, {self.embedder.id if self.embedder else 'no embedder'})"
+
+    def learn(self, text: str, label: str) -> None:
+        """Takes a correction: the next route knows it (the fit of 400 examples takes well under a second). The last
+        label of a text holds. UsageError when the label is neither 'none' nor one of this router's."""
+        if label not in self.labels and label != NONE:
+            raise UsageError(f"There is no role {label!r}.", f"Roles: {', '.join((*self.labels, NONE))}.")
+        request = _request(text)
+        self._examples[request] = (text, label)
+        self._said[request] = label
+        self._models.clear()
 
     def route(self, text: str, *, asked: str | None = None) -> Route:
         """The role for a message. `asked`, the role the person named, wins; UsageError when there is no such role."""
         language = "ru" if plain.language(text) == "ru" else "en"
         if asked is not None:
-            title = self.role_map.role(asked).title.of(language)
-            reason = f"Роль «{title}» выбрали вы сами." if language == "ru" else f"You asked for {title}."
-            return Route(asked, {name: float(name == asked) for name in self.role_map.ids}, reason, asked=True)
-        known, shares, nearest = self._read(text, language)
-        role = max(shares, key=lambda name: shares[name]) if known else self.default
-        return Route(role, shares, self._reason(role, shares, nearest, known, language), tuple(nearest[:3]),
-                     abstained=not known)
+            return self._asked(asked, language)
+        if language not in self._models:
+            self._models[language] = self._learned(language)
+        request = _request(text)
+        found = self._settled(request, self._models[language].read(request))
+        shares = dict(zip(self.labels, found.shares.tolist(), strict=True))
+        likeliest = max(shares, key=lambda name: shares[name])
+        known = found.known and likeliest != NONE
+        role = likeliest if known else self.default or likeliest
+        told = _Told(role, shares, found.nearest, language, self._titles)
+        reason = told.chosen() if known else told.strange(default=bool(self.default))
+        return Route(role, shares, reason, found.nearest[:3], abstained=not known)
 
-    def _read(self, text: str, language: str) -> tuple[bool, dict[str, float], list[Example]]:
-        """Whether the message is near enough to anything; the probability of each role; examples, nearest first."""
-        if language not in self._neighbours:
-            self._neighbours[language] = self._learn(language)
-        neighbours = self._neighbours[language]
-        likeness = neighbours.likeness(_request(text))
-        order = sorted(range(len(likeness)), key=lambda i: -likeness[i])
-        nearest = [Example(neighbours.labels[i], neighbours.texts[i], round(max(float(likeness[i]), 0.0), 4))
-                   for i in order]
-        shares = dict.fromkeys(self.role_map.ids, 1.0 / len(self.role_map.ids))
-        if not nearest:
-            return False, shares, nearest
-        votes = _votes(likeness[None, :], neighbours.membership, neighbours.tau)[0]
-        votes = votes**_SHARPER / (votes**_SHARPER).sum()
-        shares = dict.fromkeys(self.role_map.ids, 0.0) | dict(zip(neighbours.names, votes.tolist(), strict=True))
-        return bool(likeness.max() > neighbours.near_enough), shares, nearest
+    def _asked(self, role: str, language: str) -> Route:
+        if role not in self.labels:
+            raise UsageError(f"There is no role {role!r}.", f"Roles: {', '.join(self.labels)}.")
+        title = self._titles[role].get(language, role)
+        reason = f"Роль «{title}» выбрали вы сами." if language == "ru" else f"You asked for {title}."
+        return Route(role, {name: float(name == role) for name in self.labels}, reason, asked=True)
 
-    def _learn(self, language: str) -> _Neighbours:
-        pairs = [(text, role.id) for role in self.role_map.roles for text in role.examples]
-        own = [pair for pair in pairs if plain.language(pair[0]) in (language, "und")]
-        return _Neighbours(own or pairs, self.embedder)
+    def _settled(self, request: str, found: Found) -> Found:
+        """What the person said of this very text holds."""
+        label = self._said.get(request)
+        if label is None:
+            return found
+        if label not in self.labels:
+            return Found(found.shares, found.nearest, known=False)
+        top = self.labels.index(label)
+        return Found(spread_around(top, max(_SAID, float(found.shares[top])), found.shares), found.nearest, known=True)
 
-    def _reason(self, role: str, shares: dict[str, float], nearest: Sequence[Example], known: bool,
-                language: str) -> str:
-        russian = language == "ru"
-        titles = {each.id: each.title.of(language) for each in self.role_map.roles}
+    def _learned(self, language: str) -> Model:
+        """The model for messages of one language: its own examples; those of another one for a label that has no
+        own; for Russian all of them, where an embedder may read it through English."""
+        own = {request for request in self._examples if plain.language(request) in (language, "und")}
+        own = own or set(self._examples)
+        has = {self._examples[request][1] for request in own}
+        crosses = language == "ru" and self.embedder is not None
+        rows = [Labelled(text, request, label, request in own) for request, (text, label) in self._examples.items()
+                if request in own or crosses or label not in has]
+        glosses = [None, gloss] if crosses else [None]
+        readers = [Reader(self.embedder, self._kept, each) for each in glosses] if self.embedder else []
+        return Model(rows, self.labels, readers, named=not self.default)
 
-        def quoted(examples: Sequence[Example]) -> str:
-            return ", ".join(f"«{each.text}»" if russian else f'"{each.text}"' for each in examples)
 
-        if not known:
-            said = nearest[:1] if nearest and nearest[0].similarity > 0 else []
-            if russian:
-                closest = f" (ближайший - {quoted(said)}, роль «{titles[said[0].role]}»)" if said else ""
-                return f"Ни один пример не близок к сообщению{closest}. Отвечает роль по умолчанию: «{titles[role]}»."
-            closest = f" (the nearest is {quoted(said)}, of {titles[said[0].role]})" if said else ""
-            return f"No example is near this message{closest}. The default role answers: {titles[role]}."
-        mine = [each for each in nearest if each.role == role][:2]
-        others = [name for name in shares if name != role]
-        if russian:
-            first = f"Ближе всего примеры роли «{titles[role]}» ({shares[role]:.0%}): {quoted(mine)}."
+class _Told:
+    """A choice in words: the nearest examples, and what spoke for the runner-up and why it lost."""
+
+    def __init__(self, role: str, shares: Mapping[str, float], nearest: Sequence[Example], language: str,
+                 titles: Mapping[str, Mapping[str, str]]) -> None:
+        self.role, self.shares, self.nearest, self.russian = role, shares, nearest, language == "ru"
+        self.titles = {name: title.get(language, name) for name, title in titles.items()}
+
+    def _quoted(self, examples: Sequence[Example]) -> str:
+        return ", ".join(f"«{each.text}»" if self.russian else f'"{each.text}"' for each in examples)
+
+    def strange(self, *, default: bool) -> str:
+        """Why nobody claims the message."""
+        said, title = [each for each in self.nearest[:1] if each.similarity > 0], self.titles[self.role]
+        if self.russian:
+            closest = f" (ближайший - {self._quoted(said)}, «{self.titles[said[0].role]}»)" if said else ""
+            follows = f"Отвечает роль по умолчанию: «{title}»." if default else f"Вероятнее прочих «{title}»."
+            return f"Ни один пример не близок к сообщению{closest}. {follows}"
+        closest = f" (the nearest is {self._quoted(said)}, of {self.titles[said[0].role]})" if said else ""
+        follows = f"The default role answers: {title}." if default else f"The likeliest is {title}."
+        return f"No example is near this message{closest}. {follows}"
+
+    def chosen(self) -> str:
+        mine = [each for each in self.nearest if each.role == self.role][:2]
+        title, share = self.titles[self.role], f"{self.shares[self.role]:.0%}"
+        if self.russian:
+            first = f"Ближе всего примеры роли «{title}» ({share}): {self._quoted(mine)}."
         else:
-            first = f"Nearest are examples of {titles[role]} ({shares[role]:.0%}): {quoted(mine)}."
+            first = f"Nearest are examples of {title} ({share}): {self._quoted(mine)}."
+        return f"{first} {self._runner_up(mine)}".strip()
+
+    def _runner_up(self, mine: Sequence[Example]) -> str:
+        others = [name for name in self.shares if name != self.role]
         if not others:
-            return first
-        second = max(others, key=lambda name: shares[name])
-        return f"{first} " + (f"Следующая роль - «{titles[second]}» ({shares[second]:.0%})." if russian
-                              else f"Next would be {titles[second]} ({shares[second]:.0%}).")
+            return ""
+        second = max(others, key=lambda name: self.shares[name])
+        title, share = self.titles[second], f"{self.shares[second]:.0%}"
+        spoke = [each for each in self.nearest if each.role == second][:1]
+        head = f"Следующая роль - «{title}» ({share})" if self.russian else f"Next would be {title} ({share})"
+        if not spoke or spoke[0].similarity <= 0:
+            return f"{head}: " + ("ни один её пример не близок." if self.russian else "none of its examples is near.")
+        why = self._why_not(spoke[0], mine[0].similarity if mine else 0.0, second)
+        if self.russian:
+            return f"{head}: за неё {self._quoted(spoke)}, но {why}."
+        return f"{head}: {self._quoted(spoke)} spoke for it, but {why}."
+
+    def _why_not(self, spoke: Example, mine: float, second: str) -> str:
+        """What decided against the runner-up: a farther example, fewer near ones, or all examples taken together."""
+        if round(spoke.similarity, 2) < round(mine, 2):
+            return (f"сходство меньше: {spoke.similarity:.2f} против {mine:.2f}" if self.russian
+                    else f"it is less alike: {spoke.similarity:.2f} against {mine:.2f}")
+        near = [each.role for each in self.nearest[:10]]
+        theirs, ours = near.count(second), near.count(self.role)
+        if theirs < ours:
+            return (f"из десяти ближайших примеров её {theirs}, а выбранной роли {ours}" if self.russian
+                    else f"of the ten nearest examples {theirs} are its, {ours} are of the chosen one")
+        return ("все примеры вместе говорят за выбранную роль" if self.russian
+                else "all examples together speak for the chosen one")
 
 
-class _Neighbours:
-    """The examples of one language, ready to be compared with a message."""
+def _default_embedder() -> Embedder | None:
+    from twin.catalog import Catalog  # here: only `fit` chooses for itself; a twin is given its embedder
+    from twin.loading import embedder
 
-    def __init__(self, pairs: Sequence[tuple[str, str]], embedder: Embedder | None) -> None:
-        self.texts = [text for text, _ in pairs]
-        self.labels = [label for _, label in pairs]
-        self.names = sorted(set(self.labels))
-        self.membership = np.array([[label == name for name in self.names] for label in self.labels], dtype=np.float64)
-        self.membership = self.membership.reshape(len(pairs), len(self.names))
-        self.embedder = embedder if pairs else None
-        self.vectors = np.array(self.embedder.embed(self.texts), dtype=np.float64) if self.embedder else None
-        self.by_words = _Lexicon([_words(text) for text in self.texts], self.membership)
-        self.by_pieces = _Lexicon([_pieces(text) for text in self.texts], self.membership)
-        self.weight, self.tau, self.near_enough = 0.5 if self.embedder else 0.0, 0.06, 0.05
-        if len(pairs) >= _FEW and len(self.names) > 1:
-            self._fit()
-
-    def likeness(self, message: str) -> Floats:
-        """Likeness of the message to each example, about 0..1."""
-        lexical = (self.by_words.cosines(_words(message)) + self.by_pieces.cosines(_pieces(message))) / 2
-        if self.embedder is None or self.vectors is None or self.weight == 0:
-            return lexical
-        vector = np.array(self.embedder.embed([message])[0], dtype=np.float64)
-        return (1 - self.weight) * lexical + self.weight * (self.vectors @ vector)
-
-    def _fit(self) -> None:
-        """Choose the embedder's weight and tau by the log-likelihood of each example's role given the others, and the
-        distance of the strange ones by the same left-out neighbours."""
-        lexical = (self.by_words.left_out() + self.by_pieces.left_out()) / 2
-        dense = np.zeros_like(lexical) if self.vectors is None else self.vectors @ self.vectors.T
-        tried = []
-        for weight in _WEIGHTS if self.vectors is not None else (0.0,):
-            mixed = (1 - weight) * lexical + weight * dense
-            np.fill_diagonal(mixed, -np.inf)
-            for tau in _TAUS:
-                right = (_votes(mixed, self.membership, tau) * self.membership).sum(axis=1)
-                far = np.quantile(mixed.max(axis=1), _STRANGE)
-                tried.append((float(np.log(right + 1e-6).mean()), weight, tau, float(far)))
-        _, self.weight, self.tau, self.near_enough = max(tried)
+    return embedder(Catalog())
 
 
-class _Lexicon:
-    """TF-IDF cosine over one kind of feature. A feature that speaks for one role weighs more than one that all share
-    ('rewrite' against 'model'): idf x sqrt(1 - entropy of its roles / log of their number)."""
-
-    def __init__(self, rows: Sequence[Sequence[str]], membership: Floats) -> None:
-        self.column = {name: i for i, name in enumerate(dict.fromkeys(name for row in rows for name in row))}
-        self.counts = np.zeros((len(rows), len(self.column)), order="F")
-        for i, row in enumerate(rows):
-            for name, count in Counter(row).items():
-                self.counts[i, self.column[name]] = 1 + math.log(count)
-        self.membership = membership
-        self.by_role = membership.T @ (self.counts > 0)  # roles x features: examples of the role that hold it
-        self.weights = _salience(self.by_role, len(rows))
-        self.weighted = np.asfortranarray(self.counts * self.weights)
-        self.norms = np.maximum(np.linalg.norm(self.weighted, axis=1), 1e-9)
-
-    def cosines(self, features: Sequence[str]) -> Floats:
-        """Cosine of a text's features with each row; features that no row holds do not count."""
-        counted = {self.column[name]: count for name, count in Counter(features).items() if name in self.column}
-        if not counted:
-            return np.zeros(len(self.counts))
-        at = np.array(list(counted))
-        asked = (1 + np.log(np.array(list(counted.values())))) * self.weights[at]
-        found: Floats = self.weighted[:, at] @ asked / (self.norms * max(float(np.linalg.norm(asked)), 1e-9))
-        return found
-
-    def left_out(self) -> Floats:
-        """Cosine of each row with all others, its own features weighed as if the row had never been seen."""
-        found = np.zeros((len(self.counts),) * 2)
-        for i, row in enumerate(self.counts):
-            at = np.nonzero(row)[0]
-            without = self.by_role[:, at] - self.membership[i][:, None]
-            seen = without.sum(axis=0) > 0
-            at, weights = at[seen], _salience(without[:, seen], len(found) - 1)
-            columns = self.counts[:, at] * weights
-            norms = np.sqrt(np.maximum(
-                self.norms**2 - (self.weighted[:, at]**2).sum(axis=1) + (columns**2).sum(axis=1), 1e-9))
-            found[i] = columns @ columns[i] / (norms * max(float(np.linalg.norm(columns[i])), 1e-9))
-        return found
+def _nobodys(examples: Sequence[str], count: int) -> list[str]:
+    """Messages that no role should claim, of the cold start: in each language twice as many as a role has examples."""
+    found: list[str] = []
+    for language, texts in _shelf("none.toml").items():
+        own = sum(plain.language(text) == language for text in examples)
+        known = [*_shelf("labelled.toml")[NONE][language][::2], *texts]
+        found += known[:round(2 * own / count)] if count > 1 else []
+    return found
 
 
-def _salience(by_role: Floats, rows: int) -> Floats:
-    """Weight of each feature; `by_role` counts the rows of each role that hold it. 0.5 is added to each count."""
-    total = by_role.sum(axis=0)
-    idf = np.log(1 + rows / np.maximum(total, 1))
-    if len(by_role) < 2:
-        return np.asarray(idf)
-    share = (by_role + 0.5) / (total + 0.5 * len(by_role))
-    entropy = -(share * np.log(share)).sum(axis=0) / math.log(len(by_role))
-    return np.asarray(idf * np.sqrt(np.maximum(1 - entropy, 0)))
+def _labelled(role: Role) -> list[str]:
+    """What was labelled by the purpose of a seed role, where it still has that: the half that is not for measuring."""
+    seed = next((one for one in _seed() if one.id == role.id), None)
+    if seed is None or seed.purpose != role.purpose:
+        return []
+    return [text for texts in _shelf("labelled.toml")[role.id].values() for text in texts[::2]]
 
 
-def _votes(likeness: Floats, membership: Floats, tau: float) -> Floats:
-    """Probability of each role: every example votes exp(likeness / tau). Rows x examples -> rows x roles."""
-    votes = np.exp((likeness - likeness.max(axis=1, keepdims=True)) / tau) @ membership
-    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
+@lru_cache(maxsize=1)
+def _seed() -> tuple[Role, ...]:
+    return roles.seed().roles
 
 
+@lru_cache(maxsize=2)
+def _shelf(name: str) -> dict[str, Any]:
+    table: dict[str, Any] = tomllib.loads(resources.files("twin").joinpath("seed", name).read_text("utf-8"))
+    return table
 def _request(text: str) -> str:
     """What is routed: the writer's own words (or all, where there are none), the two ends of it where it is long."""
     own = " ".join(text[start:end] for start, end in plain.own_spans(text)) or text
     return own if len(own) <= 2 * _ENDS else f"{own[:_ENDS]} {own[-_ENDS:]}"
-
-
-def _words(text: str) -> list[str]:
-    """Stems, pairs of neighbouring stems, and the first stem marked: requests open with their verb."""
-    stems = ["^", *plain.stems(text)]
-    return stems[1:] + [f"{left} {right}" for left, right in pairwise(stems)]
-
-
-def _pieces(text: str) -> list[str]:
-    """Character 3- to 5-grams inside words: they bridge forms and spellings that stems keep apart."""
-    padded = [f" {word} " for word in plain.words(text)]
-    return [word[i:i + n] for word in padded for n in (3, 4, 5) for i in range(len(word) - n + 1)]

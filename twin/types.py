@@ -488,6 +488,8 @@ class Engine(Protocol):
     id: str
     family: Family
     n_ctx: int
+    parameters: int
+    """How many weights it has; 0 where that is not known."""
 
     @property
     def notes(self) -> tuple[str, ...]:

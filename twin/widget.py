@@ -8,24 +8,42 @@ from __future__ import annotations
 import html
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from twin.archive import NOBODY, Correction
 from twin.errors import TwinError, UsageError
-from twin.text import clean, printable
-from twin.types import Answered, Event, Failed, Interrupted, Recalled, Route, Routed, Thinking, Token, Turn
+from twin.lines import Line
+from twin.text import clean, one_line, printable
+from twin.types import (
+    Answered,
+    Event,
+    Failed,
+    Hypothesis,
+    Interrupted,
+    Recalled,
+    Route,
+    Routed,
+    Thinking,
+    Token,
+    Turn,
+    Verdict,
+    Weighed,
+)
 
 if TYPE_CHECKING:
     from twin.chat import Twin
 
-AUTO = "auto"
+AUTO, COUNCIL, TRUNK = "auto", "council", "trunk"
 REDRAW_S = 0.15  # between two updates of an answer: a notebook that gets more than about 10 a second falls behind
 
 
 class Chat:
-    """A chat with one twin; the last line of a cell shows it. `send` does what the Send button does, without clicking.
+    """A chat with one twin; the last line of a cell shows it. Every button has a method that does it without clicking:
+    `send`, `council`, `correct`, `fork`, `line`.
 
     `turns` holds what was answered here, oldest first. Without widgets the notebook shows the repr, which tells nothing
     of what was said.
@@ -36,19 +54,27 @@ class Chat:
         self.turns: list[Turn] = []
         self._stop = threading.Event()
         self._free = threading.Lock()
+        self._exchanges: dict[str, _Exchange] = {}  # by the id of their turn
+        self._told: Exception | None = None  # the error that was drawn last
         self._log = widgets.VBox(layout=widgets.Layout(flex="0 0 auto", width="100%"))
         self._role = widgets.Dropdown(options=[AUTO, *twin.role_map.ids], value=AUTO, description="Role",
                                       layout=widgets.Layout(width="auto"))
+        self._where = widgets.Dropdown(options=[(TRUNK, twin.conversation)], description="Line",
+                                       layout=widgets.Layout(width="auto", display="none"))
         self._input = widgets.Textarea(placeholder="Ask in any language", rows=3, layout=widgets.Layout(width="auto"))
         self._send = widgets.Button(description="Send", button_style="primary")
         self._halt = widgets.Button(description="Stop", disabled=True)
+        self._together = widgets.ToggleButton(description="Council",
+                                              tooltip="Several roles answer; what they say is weighed")
         self._send.on_click(self._clicked)
         self._halt.on_click(lambda _: self._stop.set())
+        self._where.observe(self._moved, "value")
         # column-reverse keeps the newest line in sight while the answer grows, without JavaScript
         frame = widgets.Box([self._log], layout=widgets.Layout(
             display="flex", flex_flow="column-reverse", max_height="36em", overflow="auto"))
-        self.view = widgets.VBox([frame, self._input, widgets.HBox([self._send, self._halt, self._role])],
-                                 layout=widgets.Layout(max_width="52em", padding="4px"))
+        buttons = widgets.HBox([self._send, self._together, self._halt, self._role, self._where],
+                               layout=widgets.Layout(flex_flow="row wrap"))
+        self.view = widgets.VBox([frame, self._input, buttons], layout=widgets.Layout(max_width="52em", padding="4px"))
 
     def __repr__(self) -> str:
         return f"Chat({len(self.turns)} turns; .send('...') asks without clicking)"
@@ -58,48 +84,124 @@ class Chat:
         bundle: dict[str, Any] = self.view._repr_mimebundle_(**kwargs)
         return {**bundle, "text/plain": repr(self)}  # that of ipywidgets would spell out the values
 
+    # ---- without clicking --------------------------------------------------------------------------------------
+
     def send(self, text: str, role: str | None = None) -> Turn:
         """Ask, draw the answer as it comes, wait for it. `role`: instead of the one picked on the screen.
 
         Raises the error of a turn that failed, and UsageError while another answer is being written.
         """
+        with self._answering():
+            return self._turn(text, role or self._picked(), council=self._together.value or None)
+
+    def council(self, question: str, members: Iterable[str] = (), *, n: int | None = None,
+                control: bool = False) -> Turn:
+        """Let several roles answer, as `Twin.council` does, and draw what each said and what it weighed."""
+        with self._answering():
+            return self._turn(question, self._picked(), council=True, members=members, n=n, control=control)
+
+    def correct(self, role: str, turn: Turn | None = None) -> Correction:
+        """Say whom a turn's question was for ('none': for nobody); the last turn without `turn`. The router learns it
+        at once."""
+        asked = turn or self._last()
+        with self._alone():
+            said = self.twin.correct(asked, role)
+            again = self.twin.route(said.text)
+        if asked.id in self._exchanges:
+            goes = "nobody in particular" if again.abstained else f"{again.role} ({again.probability:.0%})"
+            self._exchanges[asked.id].say(f"Learned: it was for {'nobody' if role == NOBODY else role}. "
+                                          f"Such a message goes to {goes} now.")
+        return said
+
+    def fork(self, role: str, turn: Turn | None = None, *, instruction: str = "", name: str = "") -> Turn:
+        """Ask a turn's question again in another role, or by a 'council', on a new line of thinking, which the chat
+        then goes on with; the last turn without `turn`."""
+        with self._answering():
+            line, asked = self.twin.fork(turn or self._last(), role=None if role == COUNCIL else role,
+                                         council=role == COUNCIL, instruction=instruction, name=name)
+            self._list_lines(line.id)
+            return self._turn(asked.question, None)
+
+    def line(self, name: str) -> Line:
+        """Go on with another line of thinking: its name, its id, or 'trunk'."""
+        lines = self.twin.lines.all(self._where.value)
+        found = next((line for line in reversed(lines) if name == _title(line)), None) or self.twin.lines.get(name)
+        self._list_lines(found.id)
+        return found
+
+    # ---- how it is done ----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         if not self._free.acquire(blocking=False):
             raise UsageError("The twin is still answering.", "Wait for it, or press Stop.")
         try:
-            return self._turn(text, role or (None if self._role.value == AUTO else self._role.value))
+            yield
         finally:
             self._free.release()
-            threading.Thread(target=self._settle, name="twin-idle", daemon=True).start()
 
-    def _settle(self) -> None:
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        with self._alone():
+            yield
+        threading.Thread(target=self._settle, args=(self._where.value,), name="twin-idle", daemon=True).start()
+
+    def _settle(self, conversation: str) -> None:
         """What the answer left unread is read while nobody asks; the next question ends it."""
         with suppress(TwinError):  # the same work, and its fault if it has one, comes with the next question
-            self.twin.settle(cancel=self._free.locked)
+            self.twin.settle(conversation=conversation, cancel=self._free.locked)
+
+    def _last(self) -> Turn:
+        if not self.turns:
+            raise UsageError("Nothing was answered here yet.", "Ask first.")
+        return self.turns[-1]
+
+    def _picked(self) -> str | None:
+        return None if self._role.value == AUTO else self._role.value
+
+    def _list_lines(self, here: str) -> None:
+        """The lines that can be gone on with, `here` chosen; the picker shows when there are any."""
+        lines = [line for line in self.twin.lines.all(here) if line.state != "dropped" or line.id == here]
+        self._where.options = [(_title(line), line.id) for line in lines]
+        self._where.value = here
+        self._where.layout.display = "" if len(lines) > 1 else "none"
+
+    def _moved(self, _: Any) -> None:
+        self._role.value = AUTO  # a line has a role of its own
 
     def _clicked(self, _: Any) -> None:
         text = self._input.value
         if text.strip() and not self._free.locked():
             self._input.value = ""
-            threading.Thread(target=self._send_from_screen, args=(text,), name="twin-chat", daemon=True).start()
+            self._behind(lambda: self.send(text))
 
-    def _send_from_screen(self, text: str) -> None:
-        try:
-            self.send(text)
-        except TwinError:  # drawn already, with its next step
-            return
+    def _behind(self, job: Callable[[], object], exchange: _Exchange | None = None) -> None:
+        """Do what a click asks in a thread; an error that no turn has drawn is said below the exchange."""
+        def work() -> None:
+            try:
+                job()
+            except TwinError as error:
+                if exchange and error is not self._told:
+                    exchange.say(str(error))
 
-    def _turn(self, text: str, role: str | None) -> Turn:
+        threading.Thread(target=work, name="twin-chat", daemon=True).start()
+
+    def _turn(self, text: str, role: str | None, **how: Any) -> Turn:
         self._stop.clear()
-        exchange = _Exchange(text, self.twin)
+        chat = self._where.value
+        exchange = _Exchange(text, self, "" if self._where.label == TRUNK else self._where.label)
         self._log.children = (*self._log.children, exchange.view)
         self._send.disabled, self._halt.disabled = True, False
         try:
-            for event in self.twin.stream(text, role, cancel=self._stop.is_set):
-                exchange.take(event)
-                if isinstance(event, Failed):
-                    raise event.error
+            for event in self.twin.stream(text, role, conversation=chat, cancel=self._stop.is_set, **how):
                 if isinstance(event, Answered | Interrupted):
                     self.turns.append(event.turn)
+                    self._exchanges[event.turn.id] = exchange
+                exchange.take(event)
+                if isinstance(event, Failed):
+                    self._told = event.error
+                    raise event.error
+                if isinstance(event, Answered | Interrupted):
                     return event.turn
         finally:
             self._send.disabled, self._halt.disabled = False, True
@@ -109,25 +211,34 @@ class Chat:
 class _Exchange:
     """A question and what comes of it, as one column of widgets."""
 
-    def __init__(self, question: str, twin: Twin) -> None:
-        self._twin = twin
+    def __init__(self, question: str, chat: Chat, line: str) -> None:
+        self._chat = chat
         self._route = widgets.HTML()
+        self._council = widgets.VBox()
         self._answer = widgets.HTML(_text("reading …", "opacity:.6"))
         self._after = widgets.VBox()
+        self._remark = widgets.HTML()
+        self._line = f"line {line} · " if line else ""
         self._said = ""
         self._drawn = 0.0
         self._memories: list[Recalled] = []
+        self._heard: list[Hypothesis] = []
         asked = widgets.HTML(_text(question, "font-weight:600;border-left:3px solid #4a90d9;padding-left:.6em"))
-        self.view = widgets.VBox([asked, self._route, self._answer, self._after],
+        self.view = widgets.VBox([asked, self._route, self._council, self._answer, self._after, self._remark],
                                  layout=widgets.Layout(margin="0 0 1em 0"))
 
     def take(self, event: Event) -> None:
         """Draw one event of the turn."""
         match event:
             case Routed(route):
-                self._route.value = _text(_why(route), "opacity:.7;font-size:90%")
+                self._route.value = _text(f"{self._line}{_why(route)}", "opacity:.7;font-size:90%")
             case Recalled():
                 self._memories.append(event)
+            case Hypothesis():
+                self._heard.append(event)
+                self._council.children = (widgets.HTML(_claims(self._heard)),)
+            case Weighed(verdict):
+                self._weigh(verdict)
             case Thinking() if not self._said:
                 self._write("thinking …", "opacity:.6")
             case Token(text):
@@ -141,6 +252,41 @@ class _Exchange:
                 self._answer.value = _text(self._said) if self._said else ""
                 said = _text(str(error), "border-left:3px solid #d9534f;padding-left:.6em")
                 self._after.children = (widgets.HTML(said),)
+
+    def say(self, text: str) -> None:
+        """A line of the program's own below everything else."""
+        self._remark.value = _text(text, "font-style:italic;font-size:90%")
+
+    def _weigh(self, verdict: Verdict) -> None:
+        """The opinions stand for the hypotheses now, which are folded away."""
+        folded = widgets.Accordion([widgets.HTML(_claims(verdict.hypotheses))], selected_index=None,
+                                   titles=(f"Hypotheses: {len(verdict.hypotheses)}",))
+        self._council.children = (widgets.HTML(_weighing(verdict)), folded)
+
+    def _offers(self, turn: Turn) -> widgets.Widget:
+        """Whom it was for, and the same question again: each is done when it is chosen."""
+        ids = self._chat.twin.role_map.ids
+        layout = widgets.Layout(width="11em")
+        was = widgets.Dropdown(options=[("This was for …", ""), *((name, name) for name in ids), ("nobody", NOBODY)],
+                               layout=layout)
+        again = widgets.Dropdown(options=[("Fork as …", ""), *((name, name) for name in ids), (COUNCIL, COUNCIL)],
+                                 layout=layout)
+
+        def corrected(change: Any) -> None:
+            try:
+                if change.new:
+                    self._chat.correct(change.new, turn)
+            except TwinError as error:
+                self.say(str(error))
+
+        def forked(change: Any) -> None:
+            if change.new:
+                again.value = ""
+                self._chat._behind(lambda: self._chat.fork(change.new, turn), self)
+
+        was.observe(corrected, "value")
+        again.observe(forked, "value")
+        return widgets.HBox([was, again])
 
     def _write(self, text: str, style: str = "") -> None:
         """One trait, a few times a second; the last state always arrives, for `_drawn` is reset before it."""
@@ -156,8 +302,12 @@ class _Exchange:
             notes.append("The core ended without a word. Ask again, or in other words.")
         notes.append(f"{turn.model} · {turn.usage.prompt_tokens:,} tokens read, {turn.usage.generated:,} written, "
                      f"{turn.usage.total_s:.1f} s")
-        notes += self._twin.notes
-        after = [widgets.HTML(_text("\n".join(notes), "opacity:.6;font-size:85%"))]
+        notes += self._chat.twin.notes
+        if refusal := self._chat.twin.role_book.refusal:
+            notes.append(f"{refusal.what} Correct it; until then the roles before that edit stay active.")
+        if turn.verdict and turn.verdict.opinions:
+            self._weigh(turn.verdict)  # with all its tokens and seconds, and the control where one was asked
+        after = [widgets.HTML(_text("\n".join(notes), "opacity:.6;font-size:85%")), self._offers(turn)]
         if self._memories:
             lines = widgets.VBox([widgets.HTML(_text(_memory(number, each, number in turn.cited)))
                                   for number, each in enumerate(self._memories, 1)])
@@ -181,3 +331,40 @@ def _memory(number: int, memory: Recalled, cited: bool) -> str:
     day = f"{memory.time:%Y-%m-%d} " if memory.time else ""
     origin = f"{memory.why}; message {', '.join(memory.message_ids)}"
     return f"[{number}] {day}{'(used) ' if cited else ''}{memory.text}\n{origin}"
+
+
+def _title(line: Line) -> str:
+    if not line.parent:
+        return TRUNK
+    return COUNCIL if line.settings.council and not line.name else line.title
+
+
+def _claims(heard: Iterable[Hypothesis]) -> str:
+    """What each role said, with the numbers of the memories it leans on."""
+    return "".join(_text(f"{one.role}: {one.text}{''.join(f' [{number}]' for number in one.evidence)}",
+                         "opacity:.85;font-size:90%") for one in heard)
+
+
+def _weighing(verdict: Verdict) -> str:
+    """Opinions, heaviest first, each under a bar; % signs only where the weights are calibrated on this core."""
+    def weight(value: float) -> str:
+        return f"{value:.0%}" if verdict.calibrated else f"{value:.2f}"
+
+    def row(value: float, said: str) -> str:
+        return f'<div style="height:3px;width:{100 * value:.0f}%;background:#4a90d9"></div>{_text(said)}'
+
+    rows = []
+    for place, one in enumerate(verdict.opinions):
+        interval = f" [{weight(one.interval[0])}, {weight(one.interval[1])}]" if one.interval else ""
+        dissent = "dissent, " if place in verdict.dissent else ""
+        rows.append(row(one.weight, f"{weight(one.weight)}{interval} {dissent}{', '.join(one.held_by)}: {one.text}"))
+    rows.append(row(verdict.none, f"{weight(verdict.none)} none of these"))
+    remarks = [f"{len(verdict.hypotheses)} hypotheses count as {verdict.votes:.1f} independent votes"]
+    if not verdict.calibrated:
+        remarks.append("weights are an uncalibrated prior; Twin.probe() calibrates them on this core")
+    remarks += [f"{role} gave nothing that can be used: {one_line(why)}" for role, why in verdict.failed.items()]
+    remarks += [f"to be measured: {one_line(missing)}" for missing in verdict.missing]
+    if alone := verdict.control:
+        remarks.append(f"one role instead, {alone.role} ({alone.samples} samples, {alone.tokens:,} tokens): "
+                       f"{alone.answer}")
+    return "".join(rows) + _text("\n".join(remarks), "opacity:.6;font-size:85%")

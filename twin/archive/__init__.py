@@ -1,5 +1,5 @@
 """Archive: what must not be lost, in one SQLite file (WAL, synchronous=FULL): conversations, turns, what a core read,
-what is kept of the profile.
+what is kept of the profile, the roles, the ledger, and the lines a conversation took.
 
 Knows nothing of file formats, models or faces. A connection lives as long as one call: threads share nothing, and an
 idle home holds one plain file that can be copied as it is.
@@ -17,10 +17,15 @@ from typing import Any
 
 from twin.archive import database, deletion, rows, selection, typed
 from twin.archive.claims import Claims, Failure
+from twin.archive.corrections import NOBODY, Correction, Corrections
 from twin.archive.deletion import Deleted
 from twin.archive.derived import Derived, DerivedKind, Registry
 from twin.archive.intake import Found, Intake, Key
+from twin.archive.ledger import Ledgers
+from twin.archive.lines import Lines
+from twin.archive.probes import Probes
 from twin.archive.ready import utf8
+from twin.archive.role_maps import Maps
 from twin.archive.selection import Selection
 from twin.archive.sources import Source, files, sources
 from twin.archive.tombstones import Tombstones
@@ -29,12 +34,13 @@ from twin.errors import UsageError
 from twin.profile import Point
 from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
-__all__ = ["Archive", "Deleted", "Derived", "DerivedKind", "Failure", "Key", "Selection", "Source", "typed_in"]
+__all__ = ["NOBODY", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Failure", "Key", "Selection",
+           "Source", "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 
 
-class Archive(Claims):
+class Archive(Claims, Corrections, Ledgers, Lines, Maps, Probes):
     """The archive of one home. Reading an empty home says empty and leaves nothing on the disk.
 
     Every method may raise HomeError (damaged or unreadable), HomeTooNew, HomeBusy and, when writing, HomeFull.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from twin.archive import redaction, typed, withdrawal
+from twin.archive import corrections, ledger, lines, redaction, role_maps, typed, withdrawal
 from twin.archive.derived import Registry
 from twin.archive.tombstones import Tombstones
 from twin.archive.traces import MARK, Sieve, redacted, runs_of
@@ -181,7 +181,11 @@ def _turns(db: sqlite3.Connection) -> int:
     or were changed."""
     before = db.execute("SELECT count(*) FROM turns").fetchone()[0]
     chats = typed.forget(db)
-    return int(before - db.execute("SELECT count(*) FROM turns").fetchone()[0] + _redact(db, chats))
+    changed = int(before - db.execute("SELECT count(*) FROM turns").fetchone()[0] + _redact(db, chats))
+    corrections.follow(db)
+    for kept in (lines, ledger, role_maps):
+        kept.follow(db, _shared(db, runs_of(kept.texts(db)))[1])
+    return changed
 
 
 def _redact(db: sqlite3.Connection, recalled: set[str]) -> int:

@@ -44,6 +44,7 @@ class IsolatedEngine:
     id: str
     family: Family
     n_ctx: int
+    parameters: int
 
     def __init__(self, *args: Any, factory: Callable[..., Engine] | None = None, **kwargs: Any) -> None:
         if factory is None:
@@ -133,7 +134,8 @@ class IsolatedEngine:
         if self._child is None:
             self._child = _Child()
             try:
-                self.id, self.family, self.n_ctx = self._exchange(self._child, cancel, "make", self._make)
+                self.id, self.family, self.n_ctx, self.parameters = self._exchange(
+                    self._child, cancel, "make", self._make)
             except BaseException:
                 if self._child is not None:
                     self._child.end()
@@ -348,7 +350,7 @@ class _Server:
         if what == "make":
             factory, args, kwargs = rest[0]
             engine = self._engine = factory(*args, **kwargs)
-            return engine.id, engine.family, engine.n_ctx
+            return engine.id, engine.family, engine.n_ctx, engine.parameters
         if what == "open":
             method, keys, args, kwargs = rest
             opened = getattr(self._engine, method)(*args, **kwargs, cancel=self._cancel)

@@ -77,7 +77,7 @@ class LlamaEngine:
         self.lock = threading.RLock()
         self.abandoned: deque[Callable[[], None]] = deque()  # answers that were dropped half-way, to be closed
         self.path = Path(path)
-        self.id, self.n_ctx = self.path.stem, 0
+        self.id, self.n_ctx, self.parameters = self.path.stem, 0, 0
         if not self.path.is_file():
             raise ModelMissing(f"There is no model file at {self.path}.", "Fetch one with `twin models pull NAME`.")
         refuse_if_wrong(self.path, must_be_gguf=True)
@@ -93,6 +93,7 @@ class LlamaEngine:
         self.family = prompt.family_of(family or learned or "chatml")
         self.sha256 = sha256 or trial.sha256_of(self.path)
         self.id = f"{self.path.stem}@{self.sha256[:16]}"
+        self.parameters = self.weights.facts.n_params
         self.snapshots = snapshots
         try:
             self.n_ctx = self._longest(n_ctx, yarn)

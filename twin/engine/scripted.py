@@ -29,7 +29,7 @@ class ScriptedEngine:
         self.id = "scripted"
         self.family = family_of(family)
         self.notes: tuple[str, ...] = ()
-        self.n_ctx = n_ctx
+        self.n_ctx, self.parameters = n_ctx, 0
         self.prompts: list[Prompt] = []
         self._prepared: set[tuple[Segment, ...]] = set()
 

@@ -1,0 +1,97 @@
+"""What opens over the chat: the help, a prompt taken apart, and the picker of a role."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.events import Key
+from textual.screen import ModalScreen
+from textual.widgets import Markdown, OptionList, Static
+from textual.widgets.option_list import Option
+
+from twin.prompt_view import STYLES, PromptView, Span
+from twin.text import one_line
+
+from .style import HELP
+
+_FRAME = 12  # columns of a page that are not its text: a twentieth outside, border, padding, scrollbar
+
+
+class Page(ModalScreen[None]):
+    """Something to read; esc goes back."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close")]
+
+    def on_mount(self) -> None:
+        self.query_one(VerticalScroll).focus()
+
+
+class Help(Page):
+    """The keys and commands on one page."""
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Markdown(HELP)
+
+
+class PromptPage(Page):
+    """A prompt taken apart: what all roles share, memories, the role's tail, and what is left of the budget."""
+
+    def __init__(self, view: PromptView) -> None:
+        super().__init__(classes="-wide")
+        self.view = view
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll():
+            yield Static(coloured(self.view, max(40, self.app.size.width * 19 // 20 - _FRAME)))
+
+
+class Picker(ModalScreen[str | None]):
+    """One of a few: its digit, or arrows and Enter. Esc chooses nothing."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Close")]
+
+    def __init__(self, title: str, choices: Sequence[tuple[str, str]]) -> None:
+        """`choices` are ids, each with what it is for."""
+        super().__init__()
+        self._title = title
+        self.choices = choices
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(Content(one_line(self._title)))
+            yield OptionList(*(Option(_choice(*numbered), id=numbered[1][0])
+                               for numbered in enumerate(self.choices, 1)), markup=False)
+
+    def on_mount(self) -> None:
+        self.query_one(OptionList).focus()
+
+    def on_key(self, event: Key) -> None:
+        """Digits choose at once."""
+        if event.character in set("123456789"[:len(self.choices)]):
+            event.stop()
+            self.dismiss(self.choices[int(event.character or 0) - 1][0])
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """Enter or a click."""
+        self.dismiss(event.option_id)
+
+
+def _choice(number: int, choice: tuple[str, str]) -> Content:
+    name, purpose = choice
+    return Content.assemble((f"{number if number < 10 else ' '} ", "bold $primary"), (f"{name:14} ", "bold"),
+                            one_line(purpose))
+
+
+def coloured(view: PromptView, width: int) -> Content:
+    """The lines of a prompt view in the colours of its sections; control tokens are dim."""
+    return Content("\n").join(Content.assemble(*map(_span, line)) for line in view.lines(width))
+
+
+def _span(span: Span) -> tuple[str, str]:
+    look = STYLES.get(span.style)
+    return span.text, f"{look.css if look else '$text-muted'}{' dim' if span.special else ''}"

@@ -1,0 +1,382 @@
+"""Asking: one turn from message to events. Routes, recalls, renders, lets the core answer, stores what was said.
+
+A turn runs on a chat or on one of its lines (lines.py), whose settings stand in for what is routed; one role answers,
+or a council of them. Silent and synchronous; the core comes in as a function, since it is loaded at the first question.
+"""
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+
+from twin import council, probe, prompt, roles, text
+from twin.answer import cited, drain
+from twin.archive import NOBODY, Correction, typed_in
+from twin.calibration import Calibration
+from twin.depth import rate
+from twin.errors import InputError, StaleAdapter, TwinError, UsageError
+from twin.home import Home, sha256_of
+from twin.ledger import Ledger, track
+from twin.lines import Lines, Settings
+from twin.prompt_view import PromptView, view
+from twin.records import Records
+from twin.role_book import RoleBook
+from twin.roles import Role, RoleMap
+from twin.router import Router
+from twin.types import (
+    Adapter,
+    Answered,
+    Embedder,
+    Engine,
+    Event,
+    Failed,
+    Interrupted,
+    Piece,
+    Progress,
+    Prompt,
+    Recalled,
+    Route,
+    Routed,
+    Sampling,
+    Scope,
+    Token,
+    Turn,
+    Usage,
+    Verdict,
+    never,
+)
+
+ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
+ABLE = 3e9  # parameters from which a core may put hypotheses in words of its own
+MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
+MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question and how it is to be answered; what is None is decided by the line, the policy or the router.
+
+    A council of `members`, or of `n` by the policy; `control`: one role answers too, sampled to as many tokens.
+    """
+
+    question: str = field(repr=False)
+    conversation: str
+    role: str | None = None
+    council: bool | None = None
+    members: tuple[str, ...] = ()
+    n: int | None = None
+    control: bool = False
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A question with everything that is known before the core reads it."""
+
+    asked: Asked
+    settings: Settings
+    role_map: RoleMap
+    route: Route
+    history: list[Turn]
+    started: datetime
+
+    @property
+    def role(self) -> Role:
+        """The role it was routed to."""
+        return self.role_map.role(self.route.role)
+
+
+class Asking:
+    """How one twin answers. `engine` gives the core, `about` the profile in a few lines, `keeps_typed` whether what is
+    typed counts as the person's own words."""
+
+    def __init__(self, home: Home, records: Records, embedder: Embedder | None, engine: Callable[[], Engine],
+                 about: Callable[[], str], keeps_typed: Callable[[], bool]) -> None:
+        self.home = home
+        self.records, self.archive = records, records.archive
+        self.lines = Lines(self.archive)
+        self.embedder = embedder
+        self._engine = engine
+        self._about = about
+        self._keeps_typed = keeps_typed
+        self.book = RoleBook(home, self.archive)
+        self._router: Router | None = None
+        self._calibrated: tuple[tuple[str, str], Calibration | None] | None = None
+
+    # ---- what stands before any question -----------------------------------------------------------------------
+
+    @property
+    def role_map(self) -> RoleMap:
+        """The roles as they stand on disk now; the six seed roles before they are first used and written there. Where
+        a hand edit cannot be read the map before it, and `book.refusal` says why."""
+        return self.book.current()
+
+    @property
+    def constitution(self) -> str:
+        """The invariant part of the system prompt: constitution.md in the home when the person wrote one."""
+        own = self.home.root / "constitution.md"
+        try:
+            return own.read_text("utf-8").strip() if own.exists() else prompt.CONSTITUTION
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{own} cannot be read ({error}).", "Save it as UTF-8 text, or remove it.") from error
+
+    def router(self, role_map: RoleMap) -> Router:
+        """The router of a map, with what the person corrected."""
+        if self._router is None or self._router.role_map.version != role_map.version:
+            said = [(one.text, one.label) for one in self.archive.corrections()
+                    if one.label in role_map.ids or one.label == NOBODY]
+            self._router = Router(role_map, self.embedder, corrections=said)
+        return self._router
+
+    def route(self, question: str) -> Route:
+        """Whom a message would go to."""
+        return self.router(self.role_map).route(_clean(question))
+
+    # ---- one turn ----------------------------------------------------------------------------------------------
+
+    def stream(self, asked: Asked, cancel: Callable[[], bool] = never) -> Iterator[Event]:
+        """The events of one turn; a TwinError becomes the last of them."""
+        return self._told(lambda: self._ready(asked), cancel)
+
+    def side_by_side(self, question: str, lines: Sequence[str],
+                     cancel: Callable[[], bool] = never) -> Iterator[tuple[str, Event]]:
+        """Ask several lines the same, written at once over what they share; a line with a council comes after them."""
+        ready = {line: self._ready(Asked(question, line)) for line in dict.fromkeys(lines)}
+        alone = {line: self._rendered(one) for line, one in ready.items() if not self._council_called(one)}
+        streams = self._engine().stream_many([rendered for rendered, _ in alone.values()],
+                                             [sampling for _, sampling in alone.values()], cancel=cancel)
+        pieces = dict(zip(alone, streams, strict=True))
+        running = {line: self._told(partial(ready.__getitem__, line), cancel, (alone[line][0], pieces[line]))
+                   for line in alone}
+        while running:
+            for line, events in list(running.items()):
+                event = next(events, None)
+                if event is None:
+                    del running[line]
+                else:
+                    yield line, event
+        for line in ready:
+            if line not in alone:
+                yield from ((line, event) for event in self._told(partial(ready.__getitem__, line), cancel))
+
+    def _told(self, read: Callable[[], _Ready], cancel: Callable[[], bool],
+              writing: tuple[Prompt, Iterator[Piece]] | None = None) -> Iterator[Event]:
+        """A turn, stored at its end. `writing`: its prompt, and the answer that is written to it already."""
+        try:
+            ready = read()
+            yield Routed(ready.route)
+            if writing is None and self._council_called(ready):
+                turn = yield from self._deliberate(ready, cancel)
+            else:
+                turn = yield from self._answer(ready, cancel, writing)
+            self.archive.save_turn(turn, own=self._keeps_typed(), wait_s=ANSWER_WAITS_S)
+            yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
+        except TwinError as error:
+            yield Failed(error)
+
+    def _answer(self, ready: _Ready, cancel: Callable[[], bool],
+                writing: tuple[Prompt, Iterator[Piece]] | None) -> Generator[Event, None, Turn]:
+        """One role answers."""
+        if writing is None:
+            rendered, sampling = self._rendered(ready)
+            writing = rendered, self._engine().stream(rendered, sampling, cancel=cancel)
+        rendered, pieces = writing
+        yield from rendered.memories
+        answer, thinking, last = yield from drain(rendered, pieces)
+        turn = self._made(ready, rendered, answer, last.usage or Usage(finish=last.finish or "stop"))
+        return replace(turn, header=self._header(ready, ready.role), adapted=bool(rendered.adapters),
+                       thinking=thinking, written=last.written)
+
+    def _ready(self, asked: Asked) -> _Ready:
+        asked = replace(asked, question=_clean(asked.question))
+        settings = self.lines.settings(asked.conversation)
+        role_map = self.role_map
+        route = self.router(role_map).route(asked.question, asked=asked.role or settings.role)
+        self.book.ensure(ANSWER_WAITS_S)
+        return _Ready(asked, settings, role_map, route, self.lines.history(asked.conversation), datetime.now(UTC))
+
+    def _recall(self, ready: _Ready, members: Sequence[Role]) -> list[Recalled]:
+        """Records that serve the question and that each of the roles may see. What was asked in this tree is in its
+        history already."""
+        included = [set(role.memory.include) for role in members if role.memory.include]
+        tags = sorted(set.intersection(*included)) if included else []
+        if included and not tags:
+            return []
+        here = tuple(typed_in(line.id) for line in self.lines.all(ready.asked.conversation))
+        without = tuple(dict.fromkeys(tag for role in members for tag in role.memory.exclude))
+        scope = Scope(tags=tuple(tags), without=without, exclude=here)
+        found = self.records.recall(ready.asked.question, MEMORIES, own=True, scope=scope)
+        return [one for one in found if one.score >= MIN_SCORE and one.text != ready.asked.question]
+
+    def _made(self, ready: _Ready, rendered: Prompt, answer: str, usage: Usage) -> Turn:
+        asked = ready.asked
+        return Turn(
+            id=str(uuid.uuid4()), conversation=asked.conversation, question=asked.question, answer=answer,
+            route=ready.route, status="interrupted" if usage.finish == "cancelled" else "answered",
+            model=self._engine().id, role_map=ready.role_map.version, memories=rendered.memories, usage=usage,
+            time=ready.started, dropped=rendered.dropped, cited=cited(answer, asked.question, rendered.memories))
+
+    # ---- a council ---------------------------------------------------------------------------------------------
+
+    def _council_called(self, ready: _Ready) -> bool:
+        asked = ready.asked
+        if asked.council is not None:
+            return asked.council
+        policy = ready.role_map.council
+        level = rate(asked.question).level if policy.on == "policy" and policy.depth is not None else None
+        return ready.settings.council or council.called_for(policy, ready.route, level)
+
+    def _deliberate(self, ready: _Ready, cancel: Callable[[], bool]) -> Generator[Event, None, Turn]:
+        """Several roles answer over one context; what they say is weighed, and one answer given."""
+        asked, role_map, engine = ready.asked, ready.role_map, self._engine()
+        names = list(dict.fromkeys(asked.members)) or council.members(role_map, role_map.council, ready.route, asked.n)
+        members = [role_map.role(name) for name in names]
+        prompts = self._side_by_side(ready, members)
+        samplings = {role.id: self._sampling(ready, role) for role in members}
+        shared = prompts[names[0]]
+        yield from shared.memories
+        said: list[str] = []
+        calibration = self.calibration(role_map)
+        verdict = yield from _collected(council.deliberate(
+            engine, prompts, samplings, question=asked.question, memories=shared.memories, calibration=calibration,
+            track=track(Ledger(self.archive).entries()), embedder=self.embedder, strong=_able(engine), cancel=cancel),
+            said)
+        if asked.control and not cancel():
+            best = _best(names, calibration)
+            verdict = replace(verdict, control=council.control(
+                engine, prompts[best], samplings[best], verdict.tokens, role=best, memories=shared.memories,
+                embedder=self.embedder, cancel=cancel))
+        usage = Usage(generated=verdict.tokens, total_s=verdict.seconds, finish="cancelled" if cancel() else "stop")
+        return replace(self._made(ready, shared, "".join(said), usage), verdict=verdict)
+
+    def _side_by_side(self, ready: _Ready, members: Sequence[Role]) -> dict[str, Prompt]:
+        """One prompt for each role, all with the same history and memories, so that they share their beginning: each
+        may have what the longest header leaves."""
+        memories = self._recall(ready, members)
+        told = council.instruction(text.language(ready.asked.question))
+        headers = {role.id: f"{self._header(ready, role)}\n{told}" for role in members}
+        engine = self._engine()
+        costs = {name: len(engine.tokenize(header)) for name, header in headers.items()}
+        most = max(costs.values())
+        room = max(self._sampling(ready, role).max_tokens for role in members)
+        return {role.id: self._render(
+            ready.history, ready.asked.question, headers[role.id], room + most - costs[role.id], role=role.id,
+            adapters=self._adapters(role), memories=memories, thinking="off") for role in members}
+
+    def calibration(self, role_map: RoleMap) -> Calibration | None:
+        """What the probe made of the council's weights on this core and map; None until it was run to its end."""
+        key = self._engine().id, role_map.version
+        if self._calibrated is None or self._calibrated[0] != key:
+            self._calibrated = key, probe.calibration(self.archive, *key, probe.questions())
+        return self._calibrated[1]
+
+    def run_probe(self, progress: Progress | None, cancel: Callable[[], bool]) -> Calibration | None:
+        """Ask this core the bundled questions, so that weights of a council mean something. It can be stopped (None)
+        and goes on from there."""
+        role_map, engine = self.role_map, self._engine()
+        self._calibrated = None
+        return probe.run(engine, self.archive, role_map, probe.asker(engine, role_map), probe.questions(),
+                         progress=progress, cancel=cancel)
+
+    # ---- the prompt --------------------------------------------------------------------------------------------
+
+    def show(self, asked: Asked) -> PromptView:
+        """The prompt that a question would be answered with, taken apart; nothing is answered and nothing stored."""
+        ready, engine = self._ready(asked), self._engine()
+        rendered, sampling = self._rendered(ready)
+        return view(rendered, lambda piece: len(engine.tokenize(piece)), engine.n_ctx, max_tokens=sampling.max_tokens,
+                    control=lambda piece: len(engine.tokenize(piece, special=True)))
+
+    def _header(self, ready: _Ready, role: Role) -> str:
+        header = roles.header(role, text.language(ready.asked.question))
+        return f"{header}\n{ready.settings.instruction}" if ready.settings.instruction else header
+
+    def _sampling(self, ready: _Ready, role: Role) -> Sampling:
+        return replace(Sampling(**role.sampling.__dict__), **ready.settings.sampling)
+
+    def _rendered(self, ready: _Ready) -> tuple[Prompt, Sampling]:
+        """The prompt of the routed role, and how its answer is drawn."""
+        role, sampling = ready.role, self._sampling(ready, ready.role)
+        return self._render(ready.history, ready.asked.question, self._header(ready, role), sampling.max_tokens,
+                            role=role.id, adapters=self._adapters(role), memories=self._recall(ready, [role]),
+                            thinking=role.thinking), sampling
+
+    def _render(self, history: Sequence[Turn], question: str, header: str, room: int, *, role: str = "",
+                adapters: tuple[Adapter, ...] = (), memories: Sequence[Recalled] = (),
+                thinking: prompt.Mode = "auto") -> Prompt:
+        engine = self._engine()
+        return prompt.render(
+            family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
+            budget=engine.n_ctx - room - 16, role=role, constitution=self.constitution, about=self._about(),
+            history=history, memories=memories, adapters=adapters, thinking=thinking)
+
+    def _adapters(self, role: Role) -> tuple[Adapter, ...]:
+        """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since."""
+        named = role.adapter
+        if named is None:
+            return ()
+        path = self.home.adapter(named.path, named.sha256)
+        stale = self.archive.stale_adapters()
+        if stale and any(one.path == path or one.sha256 == sha256_of(path) for one in stale):
+            raise StaleAdapter(f"The adapter {path.name} of role {role.id} was trained on messages that you have taken "
+                               "back since.", f"Train it again, or allow it with `twin allow {path.name}`.")
+        return (Adapter(str(path), named.scale, named.kind),)
+
+    # ---- between turns -----------------------------------------------------------------------------------------
+
+    def settle(self, engine: Engine | None, conversation: str, *, keep: bool, cancel: Callable[[], bool]) -> int:
+        """Idle work: read what the last turn left unread; returns the tokens that were read. See Twin.settle."""
+        turns = self.lines.history(conversation) if engine else []
+        if engine is None or not turns:
+            return 0
+        made = self._render(turns, "", "", self.role_map.roles[0].sampling.max_tokens)
+        # A single question is seldom taken up again: of that only what all conversations begin with is kept.
+        left_out = ("question", "history", "end") if keep and len(turns) == 1 else ("question",)
+        past = tuple(segment for segment in made.prefix if segment.part not in left_out)
+        return engine.prepare(replace(made, prefix=past), keep=keep, cancel=cancel)
+
+    def correct(self, turn: str, label: str) -> Correction:
+        """This turn's message was for that role ('none': for nobody); the router knows it at once."""
+        role_map = self.role_map
+        if label != NOBODY:
+            role_map.role(label)
+        said = self.archive.correct(turn, label)
+        self.router(role_map).learn(said.text, label)
+        return said
+
+
+def _able(engine: Engine) -> bool:
+    """Whether a core writes a synthesis worth having; below this it loses to the medoid (thinking.md 2b: about 3B)."""
+    return engine.parameters >= ABLE
+
+
+def _best(names: Sequence[str], calibration: Calibration | None) -> str:
+    """The role of these that was right most often on the probe; the routed one, which sits first, without a probe."""
+    seen = calibration.track if calibration else {}
+
+    def rate_of(name: str) -> float:
+        hits, misses = seen.get(name, (0.0, 0.0))
+        return (1 + hits) / (2 + hits + misses)
+
+    return max(names, key=rate_of)
+
+
+def _collected(events: Generator[Event, None, Verdict], said: list[str]) -> Generator[Event, None, Verdict]:
+    """The same events; the text of the answer goes to `said`."""
+    while True:
+        try:
+            event = next(events)
+        except StopIteration as end:
+            verdict: Verdict = end.value
+            return verdict
+        if isinstance(event, Token):
+            said.append(event.text)
+        yield event
+
+
+def _clean(question: str) -> str:
+    question = text.clean(question).strip()
+    if not question:
+        raise UsageError("The question is empty.", "Write what you want to ask.")
+    return question

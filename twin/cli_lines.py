@@ -1,0 +1,196 @@
+"""The command line of routing and of lines of thinking: whom a message is for, and a turn asked again another way."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from twin.cli import brief, drawn, home_option, json_option, model_option, note, opened, plain, show, verb
+from twin.errors import UsageError
+from twin.text import printable
+
+if TYPE_CHECKING:
+    from twin.chat import Twin
+    from twin.lines import Line
+    from twin.types import Turn
+
+
+# ---- the router ----------------------------------------------------------------------------------------------------
+
+@click.command()
+@click.argument("message")
+@home_option
+@json_option
+@verb
+def route(message: str, home: Path | None, as_json: bool) -> None:
+    """Whom a message would go to: a probability for each role, the nearest examples, and why."""
+    with opened(home) as twin:
+        found = twin.route(message)
+    if as_json:
+        show(found)
+        return
+    for name, probability in sorted(found.probabilities.items(), key=lambda one: -one[1]):
+        chosen = "*" if name == found.role else " "
+        click.echo(f"{chosen} {name:14} {probability:4.0%}")
+    click.echo(printable(found.reason))
+    for example in found.nearest:
+        click.echo(f"  {example.similarity:.2f} {example.role}: {brief(example.text, 100)}")
+
+
+@click.command()
+@click.argument("role")
+@click.option("--turn", default="", help="Id of a turn, or its beginning (default: the last one).")
+@home_option
+@json_option
+@verb
+def correct(role: str, turn: str, home: Path | None, as_json: bool) -> None:
+    """Say whom a message was for: `twin correct critic`. 'none': no role should have claimed it.
+
+    The router learns it. What you do not correct teaches it nothing.
+    """
+    with opened(home) as twin:
+        said = twin.correct(twin.lines.turn(turn), role)
+        again = twin.route(said.text)
+    if as_json:
+        show({**plain(said), "now": again.role, "abstained": again.abstained})
+        return
+    click.echo(f"{said.label}: {brief(said.text, 100)}")
+    note("Such a message goes to nobody in particular now." if again.abstained
+         else f"Such a message goes to {again.role} now ({again.probability:.0%}).")
+
+
+# ---- lines ---------------------------------------------------------------------------------------------------------
+
+def _settings(pairs: tuple[str, ...]) -> dict[str, float]:
+    found = {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        try:
+            found[name.strip()] = int(value) if value.strip().isdigit() else float(value)
+        except ValueError as error:
+            raise UsageError(f"{pair!r} is no setting.", "Write it as temperature=0.2.") from error
+    return found
+
+
+@click.command()
+@click.argument("turn", default="")
+@click.option("--role", help="Ask this role.")
+@click.option("--instruction", default="", help="One more instruction on this line, after the role's own.")
+@click.option("--set", "sampling", multiple=True, metavar="NAME=VALUE", help="Sampling: temperature=0.2.")
+@click.option("--council", is_flag=True, help="Let a council answer on this line.")
+@click.option("--ask", "question", help="Go on after the turn with another question.")
+@click.option("--name", default="", help="What to call the line.")
+@model_option
+@home_option
+@json_option
+@verb
+def fork(turn: str, role: str | None, instruction: str, sampling: tuple[str, ...], council: bool, question: str | None,
+         name: str, model: str | None, home: Path | None, as_json: bool) -> None:
+    """Ask a turn's question again in another way, on a line of its own; what stands stays.
+
+    TURN is an id or its beginning; without it the last turn. With --ask the line goes on after the turn instead.
+    """
+    with opened(home, model) as twin:
+        line, asked = twin.fork(turn, role=role, instruction=instruction, sampling=_settings(sampling), council=council,
+                                after=question is not None, name=name)
+        note(f"line {line.id[:8]}{f' ({printable(name)})' if name else ''} of {line.parent[:8]}")
+        said = drawn(twin, question or asked.question, quiet=as_json, conversation=line.id)
+        if as_json:
+            show({"line": plain(line), "turn": plain(said)})
+
+
+@click.group(invoke_without_command=True)
+@home_option
+@json_option
+@click.pass_context
+@verb
+def lines(ctx: click.Context, home: Path | None, as_json: bool) -> None:
+    """Lines of thinking: list them, compare what they came to, name, keep or drop them."""
+    if ctx.invoked_subcommand is not None:
+        return
+    with opened(home) as twin:
+        tree = [(line, twin.archive.turns(line.id)) for chat in _chats(twin) for line in twin.lines.all(chat)]
+    if as_json:
+        show([{**plain(line), "turns": [turn.id for turn in turns]} for line, turns in tree])
+        return
+    for line, turns in tree:
+        indent = "  " if line.parent else ""
+        state = f" [{line.state}]" if line.state != "open" else ""
+        click.echo(f"{indent}{line.id[:8]} {printable(line.title) if line.parent else 'conversation'}{state}")
+        for turn in turns:
+            click.echo(f"{indent}    {turn.id[:8]} {_who(turn)}: {brief(turn.question, 80)}")
+    if not tree:
+        note("Nothing was asked yet.")
+
+
+def _chats(twin: Twin) -> list[str]:
+    """Conversations that are no line, in the order of their first turns."""
+    made = {line.id for line in twin.lines.all()}
+    return [chat for chat in dict.fromkeys(turn.conversation for turn in twin.archive.turns()) if chat not in made]
+
+
+def _who(turn: Turn) -> str:
+    return "council" if turn.verdict else turn.route.role
+
+
+@lines.command()
+@click.argument("names", nargs=-1, required=True)
+@home_option
+@json_option
+@verb
+def compare(names: tuple[str, ...], home: Path | None, as_json: bool) -> None:
+    """What each line came to, side by side; a conversation's id is its trunk."""
+    with opened(home) as twin:
+        found = twin.lines.compare(names)
+    if as_json:
+        show(found)
+        return
+    for number, one in enumerate(found):
+        if one.turn is None:
+            click.echo(f"{printable(one.line.title)}: nothing was asked on it yet\n")
+            continue
+        same = f", {one.shared:.0%} of its words as in the first" if number else ""
+        click.echo(f"{printable(one.line.title)} - {_who(one.turn)}, {one.turn.usage.generated} tokens{same}")
+        click.echo(f"{printable(one.turn.answer)}\n")
+
+
+def _changed(change: Line, as_json: bool) -> None:
+    if as_json:
+        show(change)
+    else:
+        click.echo(f"{change.id[:8]} {printable(change.title)} [{change.state}]")
+
+
+@lines.command()
+@click.argument("name")
+@home_option
+@json_option
+@verb
+def keep(name: str, home: Path | None, as_json: bool) -> None:
+    """Keep a line: it is the way you go on."""
+    with opened(home) as twin:
+        _changed(twin.lines.change(name, state="kept"), as_json)
+
+
+@lines.command()
+@click.argument("name")
+@home_option
+@json_option
+@verb
+def drop(name: str, home: Path | None, as_json: bool) -> None:
+    """Drop a line: faces no longer show it, and nothing of it is deleted."""
+    with opened(home) as twin:
+        _changed(twin.lines.change(name, state="dropped"), as_json)
+
+
+@lines.command("name")
+@click.argument("line")
+@click.argument("title")
+@home_option
+@json_option
+@verb
+def name_(line: str, title: str, home: Path | None, as_json: bool) -> None:
+    """Call a line by a name."""
+    with opened(home) as twin:
+        _changed(twin.lines.change(line, title=title), as_json)
