@@ -75,7 +75,7 @@ def test_every_file_of_the_catalogue_has_a_size_a_hash_and_a_source() -> None:
     assert len({m.name for m in models}) == len(models)
     for listed in models:
         assert listed.purpose and listed.licence and listed.sources
-        assert listed.family in ({"none"} if listed.kind == "embedder" else {"chatml", "qwen3"})
+        assert listed.family in ({"none"} if listed.kind == "embedder" else {"chatml", "qwen3", "qwen3.5"})
         for part in listed.files:
             assert part.bytes > 0 and re.fullmatch("[0-9a-f]{64}", part.sha256 or ""), part.name
             origin = part.made_from or part

@@ -32,7 +32,7 @@ FLOORS: list[list[str]] = [
     ["twin.numerals"], ["twin.hypotheses"], ["twin.conditional_logit"], ["twin.calibration"], ["twin.weighing"],
     ["twin.synthesis"], ["twin.council"], ["twin.probe"], ["twin.lines"],
     ["twin.exporters"], ["twin.likeness"],
-    ["twin.records"], ["twin.self_profile"], ["twin.loading"], ["twin.asking"], ["twin.chat"],
+    ["twin.verdict_text"], ["twin.records"], ["twin.self_profile"], ["twin.loading"], ["twin.asking"], ["twin.chat"],
     ["twin.cli", "twin.cli_memory", "twin.cli_models", "twin.cli_profile", "twin.cli_portrait", "twin.cli_roles",
      "twin.cli_council", "twin.cli_ledger", "twin.cli_lines", "twin.widget",
      "twin.tui", "twin.models", "twin.__main__"],

@@ -262,3 +262,13 @@ def test_several_right_opinions_and_none_are_fitted_as_they_are() -> None:
 def test_every_feature_has_a_prior_and_a_name_of_its_own() -> None:
     assert len({feature.name for feature in FEATURES}) == len(FEATURES) == 4
     assert all(feature.prior[2] > 0 for feature in FEATURES)
+
+
+def test_where_no_feature_carries_weight_heads_are_counted() -> None:
+    shut = {feature.name: Gate(0.5, 0.4, 40) for feature in FEATURES}
+    core = replace(prior(), n=40, gates={"en": shut, "ru": shut})
+    heard = said("9 loaves", "4 loaves", "9 loaves", "1 loaf")
+    weighed = weigh(heard, cluster(heard), question=QUESTION, calibration=core)
+
+    assert weighed.opinions[0].text == "9 loaves"
+    assert len({round(one.weight, 9) for one in weighed.opinions}) == 1

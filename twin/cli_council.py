@@ -22,6 +22,7 @@ from twin.cli import (
 )
 from twin.errors import UsageError
 from twin.text import printable
+from twin.verdict_text import remarks, rows
 
 if TYPE_CHECKING:
     from twin.chat import Twin
@@ -64,7 +65,7 @@ def council(question: str, members: str | None, n: int | None, control: bool, li
     if as_json:
         show(turn)
     elif turn.verdict:
-        _draw(turn.verdict, turn.answer)
+        _draw(turn.verdict)
 
 
 def _probed(twin: Twin) -> bool:
@@ -87,34 +88,10 @@ def _probed(twin: Twin) -> bool:
     return True
 
 
-def _draw(verdict: Verdict, answer: str) -> None:
-    """Opinions, heaviest first. A % sign only where weights are calibrated."""
-    def weight(value: float) -> str:
-        return f"{value:4.0%}" if verdict.calibrated else f"{value:.2f}"
-
+def _draw(verdict: Verdict) -> None:
+    """Opinions, heaviest first, and what the numbers are worth."""
     click.echo()
-    for place, opinion in enumerate(verdict.opinions):
-        interval = f" [{weight(opinion.interval[0]).strip()}, {weight(opinion.interval[1]).strip()}]" \
-            if opinion.interval else ""
-        mark = "dissent " if place in verdict.dissent else ""
-        click.echo(f"  {weight(opinion.weight)}{interval}  {mark}{', '.join(opinion.held_by)}: "
-                   f"{brief(opinion.text, 200)}")
-        features = " ".join(f"{name} {value:+.2f}" for name, value in opinion.features.items())
-        if features:
-            note(f"         {features}")
-    click.echo(f"  {weight(verdict.none)}  none of these")
-    for name, why in (verdict.opinions[0].off if verdict.opinions else {}).items():
-        note(f"  {name} carries no weight: {why}")
-    for role, why in verdict.failed.items():
-        note(f"  {role} gave nothing that can be used: {brief(why)}")
-    for missing in verdict.missing:
-        click.echo(f"  to be measured: {brief(missing, 200)}")
-    if not verdict.calibrated:
-        note("Weights are an uncalibrated prior; `twin council --probe` calibrates them on this core.")
-    note(f"{len(verdict.hypotheses)} hypotheses count as {verdict.votes:.1f} independent votes; "
-         f"{verdict.tokens} tokens in {verdict.seconds:.1f} s.")
-    if verdict.control:
-        alone = verdict.control
-        same = "the same" if alone.answer.casefold().strip() == answer.casefold().strip() else "otherwise"
-        click.echo(f"\nOne role instead, {alone.role} ({alone.samples} samples, {alone.tokens} tokens, "
-                   f"{alone.seconds:.1f} s), says {same}:\n{printable(alone.answer)}")
+    for row in rows(verdict):
+        click.echo(f"  {row.weight:>5}  {printable(row.who)}{f': {brief(row.what, 200)}' if row.what else ''}")
+    for remark in remarks(verdict):
+        note(f"  {brief(remark, 300)}")

@@ -323,7 +323,7 @@ def outcomes(store: Store, core: str, role_map: str, asked: Sequence[ProbeQuesti
 def outcome(question: ProbeQuestion, said: Sequence[Hypothesis]) -> Outcome:
     """One question's hypotheses, grouped and judged. A group is right when most of it is, its first one where halves
     stand against each other."""
-    groups = hypotheses.cluster(said)
+    groups = hypotheses.cluster(said, question=question.text)
     rights = [right(question, one.text) for one in said]
     return Outcome(question.text, tuple(said), tuple(tuple(group) for group in groups), tuple(
         2 * sum(rights[i] for i in group) + rights[group[0]] > len(group) for group in groups), question.memories,

@@ -55,7 +55,9 @@ def weigh(hypotheses: Sequence[Hypothesis], clusters: Sequence[Sequence[int]], *
                  for f, feature in enumerate(FEATURES) if not feature.nuisance and feature.name not in off}
         opinions.append(Opinion(said[medoid(said)].text, float(weights[c]), tuple(sorted({one.role for one in said})),
                                 _interval(float(weights[c]), [one[c] for one in drawn]), parts, off))
-    order = sorted(range(len(clusters)), key=lambda c: (-round(opinions[c].weight, 9), opinions[c].text))
+    # Where no feature carries weight on this core all weigh the same: then heads are counted.
+    order = sorted(range(len(clusters)), key=lambda c: (-round(opinions[c].weight, 9), -len(clusters[c]),
+                                                        opinions[c].text))
     votes = effective_votes(len({one.role for one in hypotheses}), known.rho)
     return Weighing(tuple(opinions[c] for c in order), float(weights[-1]), votes, tuple(order))
 

@@ -33,6 +33,7 @@ from twin.types import (
     Verdict,
     Weighed,
 )
+from twin.verdict_text import remarks, rows
 
 if TYPE_CHECKING:
     from twin.chat import Twin
@@ -346,25 +347,7 @@ def _claims(heard: Iterable[Hypothesis]) -> str:
 
 
 def _weighing(verdict: Verdict) -> str:
-    """Opinions, heaviest first, each under a bar; % signs only where the weights are calibrated on this core."""
-    def weight(value: float) -> str:
-        return f"{value:.0%}" if verdict.calibrated else f"{value:.2f}"
-
-    def row(value: float, said: str) -> str:
-        return f'<div style="height:3px;width:{100 * value:.0f}%;background:#4a90d9"></div>{_text(said)}'
-
-    rows = []
-    for place, one in enumerate(verdict.opinions):
-        interval = f" [{weight(one.interval[0])}, {weight(one.interval[1])}]" if one.interval else ""
-        dissent = "dissent, " if place in verdict.dissent else ""
-        rows.append(row(one.weight, f"{weight(one.weight)}{interval} {dissent}{', '.join(one.held_by)}: {one.text}"))
-    rows.append(row(verdict.none, f"{weight(verdict.none)} none of these"))
-    remarks = [f"{len(verdict.hypotheses)} hypotheses count as {verdict.votes:.1f} independent votes"]
-    if not verdict.calibrated:
-        remarks.append("weights are an uncalibrated prior; Twin.probe() calibrates them on this core")
-    remarks += [f"{role} gave nothing that can be used: {one_line(why)}" for role, why in verdict.failed.items()]
-    remarks += [f"to be measured: {one_line(missing)}" for missing in verdict.missing]
-    if alone := verdict.control:
-        remarks.append(f"one role instead, {alone.role} ({alone.samples} samples, {alone.tokens:,} tokens): "
-                       f"{alone.answer}")
-    return "".join(rows) + _text("\n".join(remarks), "opacity:.6;font-size:85%")
+    """Opinions, heaviest first, each under a bar, and what the numbers are worth."""
+    drawn = (f'<div style="height:3px;width:{100 * row.value:.0f}%;background:#4a90d9"></div>'
+             + _text(f"{row.weight} {row.who}{f': {row.what}' if row.what else ''}") for row in rows(verdict))
+    return "".join(drawn) + _text("\n".join(map(one_line, remarks(verdict))), "opacity:.6;font-size:85%")

@@ -107,6 +107,7 @@ QWEN = """{%- if tools %}{{- '<|im_start|>system\\n# Tools\\n' }}{% for tool in 
     (QWEN, "qwen3", "qwen3"), (QWEN.replace("<think>\\n\\n</think>\\n\\n", ""), "qwen2", "chatml"),
     (QWEN.replace("assistant\\n' }}", "assistant\\n<think>\\n' }}").replace("<think>\\n\\n</think>", ""), "qwen3",
      "qwen3.5-thinking"),
+    (QWEN + "{%- else %}{{- '<think>\\n' }}{%- endif %}", "qwen35", "qwen3.5"),
     ("", "qwen3moe", "qwen3"), ("", "qwen2", "chatml"), ("", "llama", None), (PHI, "phi3", None),
     ("<|im_start|>user<|im_sep|>{{ x }}<|im_end|>", "phi3", None)])
 def test_a_template_of_a_family_of_ours_is_known_by_its_marks(template: str, arch: str, name: str | None) -> None:

@@ -7,6 +7,7 @@ no file and no prompt.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from os.path import commonprefix
@@ -30,7 +31,8 @@ _HEADED = ("system", "user", "system", "assistant", "user", "assistant", "user",
 def known(template: str, arch: str) -> str | None:
     """The name of our own family (twin.prompt.FAMILIES) that a template is one of; by architecture where there is none.
 
-    A core that can think or not opens an empty block of thoughts to answer at once; one that always thinks opens it.
+    A core that can think or not opens an empty block of thoughts to answer at once, and a block when it is to think
+    ("qwen3.5"; "qwen3" opens it itself); one that always thinks opens it.
     """
     if not template:
         return {"qwen2": "chatml", "qwen2moe": "chatml"}.get(arch) or ("qwen3" if arch.startswith("qwen3") else None)
@@ -38,7 +40,7 @@ def known(template: str, arch: str) -> str | None:
         return None
     text = template.replace("\\n", "\n")
     if "<think>\n\n</think>" in text:
-        return "qwen3"
+        return "qwen3.5" if re.search(r"<think>\n['\"]", text) else "qwen3"
     return "qwen3.5-thinking" if "assistant\n<think>\n" in text else "chatml"
 
 
