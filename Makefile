@@ -37,7 +37,7 @@ check: setup     ## lint and types
 
 test: check cores ## everything but the big core, offline: real LanceDB, real SmolLM2, real kernel
 	gcc -shared -fPIC -O1 -o $(VENV)/airplane.so tests/airplane.c -ldl
-	LD_PRELOAD=$(CURDIR)/$(VENV)/airplane.so $(BIN)/pytest
+	LD_PRELOAD=$(CURDIR)/$(VENV)/airplane.so $(BIN)/pytest -n 2 --dist loadfile
 
 test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it
 	$(BIN)/pytest -m qwen
