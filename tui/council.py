@@ -7,7 +7,7 @@ from textual.content import Content
 
 from twin.text import one_line, printable
 from twin.types import Hypothesis, Verdict
-from twin.verdict_text import Row, remarks, rows, weight
+from twin.verdict_text import Row, remarks, rows, sources, weight
 
 _BAR = 10  # columns of a weight of 1
 
@@ -15,7 +15,7 @@ _BAR = 10  # columns of a weight of 1
 def claims(heard: Sequence[Hypothesis]) -> Content:
     """What each role said so far, a line each."""
     return Content("\n").join(
-        Content.assemble((printable(one.role), "bold"), f": {one_line(one.text)}", (_sources(one), "$text-muted"))
+        Content.assemble((printable(one.role), "bold"), f": {one_line(one.text)}", (sources(one), "$text-muted"))
         for one in heard)
 
 
@@ -30,7 +30,7 @@ def told(verdict: Verdict) -> list[str]:
     """Every hypothesis with what it predicts and would be refuted by, and what gave the opinions their weights."""
     lines = ["", f"A council; the answer is {_HOW[verdict.how]}."]
     for one in verdict.hypotheses:
-        lines.append(f"{one.role} ({weight(one.weight, verdict)}): {one_line(one.text)}{_sources(one)}")
+        lines.append(f"{one.role} ({weight(one.weight, verdict)}): {one_line(one.text)}{sources(one)}")
         lines += [f"    {name}: {one_line(said)}" for name, said in
                   (("predicts", one.prediction), ("refuted by", one.falsifier)) if said]
     for opinion in verdict.opinions:
@@ -48,7 +48,3 @@ def _weighed(row: Row) -> Content:
     bar = "█" * round(_BAR * row.value)
     what = f": {one_line(row.what)}" if row.what else ""
     return Content.assemble((f"{bar:·<{_BAR}} ", "$primary"), f"{row.weight:>4}  ", (printable(row.who), "bold"), what)
-
-
-def _sources(one: Hypothesis) -> str:
-    return "".join(f" [{number}]" for number in one.evidence)

@@ -190,7 +190,7 @@ class Asking:
 
     def _ready(self, asked: Asked) -> _Ready:
         asked = replace(asked, question=_clean(asked.question))
-        settings = self.lines.settings(asked.conversation)
+        settings = self.lines.of(asked.conversation).settings
         role_map = self.role_map
         route = self.router(role_map).route(asked.question, asked=asked.role or settings.role)
         self.book.ensure(ANSWER_WAITS_S)

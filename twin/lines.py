@@ -99,13 +99,13 @@ class Lines:
             return Line(name)
         raise UsageError(f"There is no line {name!r}.", "`twin lines` lists them.")
 
-    def settings(self, conversation: str) -> Settings:
-        """What is set on a chat: nothing where it is no line."""
-        return next((line.settings for line in self.all() if line.id == conversation), Settings())
+    def of(self, conversation: str) -> Line:
+        """The line a chat is; a trunk, with nothing set on it, where it is none."""
+        return next((line for line in self.all() if line.id == conversation), Line(conversation))
 
     def history(self, conversation: str) -> list[Turn]:
         """The turns that lead to the end of a chat, those of its parents first, oldest first."""
-        line = next((line for line in self.all() if line.id == conversation), Line(conversation))
+        line = self.of(conversation)
         return [*(self._until(line.parent, line) if line.parent else ()), *self.archive.turns(conversation)]
 
     def _until(self, parent: str, line: Line) -> list[Turn]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from twin.types import Verdict
+from twin.types import Hypothesis, Verdict
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Row:
     weight: str
     who: str
     what: str = ""
+
+
+def sources(one: Hypothesis) -> str:
+    """The numbers of the memories a hypothesis rests on, as they stand behind its words."""
+    return "".join(f" [{number}]" for number in one.evidence)
 
 
 def weight(value: float, verdict: Verdict) -> str:

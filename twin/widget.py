@@ -33,7 +33,7 @@ from twin.types import (
     Verdict,
     Weighed,
 )
-from twin.verdict_text import remarks, rows
+from twin.verdict_text import remarks, rows, sources
 
 if TYPE_CHECKING:
     from twin.chat import Twin
@@ -342,7 +342,7 @@ def _title(line: Line) -> str:
 
 def _claims(heard: Iterable[Hypothesis]) -> str:
     """What each role said, with the numbers of the memories it leans on."""
-    return "".join(_text(f"{one.role}: {one.text}{''.join(f' [{number}]' for number in one.evidence)}",
+    return "".join(_text(f"{one.role}: {one.text}{sources(one)}",
                          "opacity:.85;font-size:90%") for one in heard)
 
 

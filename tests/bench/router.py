@@ -207,19 +207,18 @@ def six_roles(embeds: Embedder | None) -> None:
     router = Router(roles.seed(), embeds)
     print(f"\nsix roles, {embeds.id if embeds else 'words alone'}: likeliest right | chosen right | none seen | "
           "wrongly abstained | ECE | n")
-    for half, odd in (("odd", True),):
-        for language in ("en", "ru"):
-            mine = [(router.route(text), label) for text, label, spoken, at in labelled()
-                    if spoken == language and at == odd]
-            meant = [(route, label) for route, label in mine if label != "none"]
-            likeliest = np.array([max(route.probabilities, key=route.probabilities.__getitem__) == label
-                                  for route, label in meant])
-            sure = np.array([max(route.probabilities.values()) for route, _ in meant])
-            print(f"{half:4} {language}: {likeliest.mean():.3f} | "
-                  f"{np.mean([route.role == label for route, label in meant]):.3f} | "
-                  f"{np.mean([route.abstained for route, label in mine if label == 'none']):.3f} | "
-                  f"{np.mean([route.abstained for route, _ in meant]):.3f} | "
-                  f"{calibration_error(sure, likeliest, 10):.3f} | {len(meant)} + {len(mine) - len(meant)}")
+    for language in ("en", "ru"):
+        mine = [(router.route(text), label) for text, label, spoken, odd in labelled()
+                if spoken == language and odd]
+        meant = [(route, label) for route, label in mine if label != "none"]
+        likeliest = np.array([max(route.probabilities, key=route.probabilities.__getitem__) == label
+                              for route, label in meant])
+        sure = np.array([max(route.probabilities.values()) for route, _ in meant])
+        print(f"odd {language}: {likeliest.mean():.3f} | "
+              f"{np.mean([route.role == label for route, label in meant]):.3f} | "
+              f"{np.mean([route.abstained for route, label in mine if label == 'none']):.3f} | "
+              f"{np.mean([route.abstained for route, _ in meant]):.3f} | "
+              f"{calibration_error(sure, likeliest, 10):.3f} | {len(meant)} + {len(mine) - len(meant)}")
 
 
 def main() -> None:

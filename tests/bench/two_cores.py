@@ -44,7 +44,6 @@ def main(*names: str) -> None:
             with closing(LlamaEngine(catalog.path(name), n_ctx=2048)) as engine:
                 _shown(engine, role_map, name)
                 try:
-                    engine.score(prompt.plain(engine.family, [("user", "hello")]), "hi")
                     asked = prompt.render(family=engine.family, question="hello", header="Be brief.", budget=1000,
                                           count=lambda said: len(engine.tokenize(said)),
                                           adapters=(Adapter(str(lora)),))
