@@ -26,7 +26,6 @@ from twin.prompt_view import PromptView
 from twin.text import printable
 from twin.types import Answered, Event, Failed, Interrupted, Thinking, Token, Turn
 
-from . import tree
 from .commands import MEANWHILE, Commands
 from .composer import Composer
 from .exchange import Exchange, Note
@@ -298,7 +297,7 @@ class TwinApp(App[None]):
 
     def draw_status(self) -> None:
         """The line below: where one is, who answers, the core, and what to press."""
-        parts = [*([f"line {tree.title(self.line)}"] if self.line else []), self.answers()]
+        parts = [*([f"line {self.line.title}"] if self.line else []), self.answers()]
         if self.last and self.last.route and not self.last.route.asked:
             parts[-1] += f" → {self.last.route.role} {self.last.route.probability:.0%}"
         if self._core:

@@ -12,7 +12,7 @@ from textual.containers import VerticalScroll
 from twin import text as plain_text
 from twin.archive import NOBODY
 from twin.errors import UsageError
-from twin.lines import Line
+from twin.lines import TRUNK, Line
 from twin.text import one_line
 from twin.types import Turn
 
@@ -125,8 +125,8 @@ class Commands:
             return
         council = name.casefold() in _COUNCIL
         line, asked = self.twin.fork(turn, role=None if council else self._named(name, "council"), council=council)
-        back = tree.title(self.app.line) if self.app.line else tree.TRUNK
-        self.app.say(f"A new line of thinking from here: {tree.title(line)}. /lines lists them, /compare shows what "
+        back = self.app.line.title if self.app.line else TRUNK
+        self.app.say(f"A new line of thinking from here: {line.title}. /lines lists them, /compare shows what "
                      f"they came to, /line {back} goes back.")
         self._stand(line)
         await self.app.ask(asked.question)
@@ -177,9 +177,9 @@ class Commands:
 
     def _keep(self, _: str) -> None:
         self.app.line = self.twin.lines.change(self._here().id, state="kept")
-        self.app.say(f"Kept: {tree.title(self.app.line)}.")
+        self.app.say(f"Kept: {self.app.line.title}.")
 
     async def _drop(self, _: str) -> None:
         gone = self.twin.lines.change(self._here().id, state="dropped")
         await self._go(gone.parent)
-        self.app.say(f"Dropped: {tree.title(gone)}; nothing of it is deleted. /lines all lists it.")
+        self.app.say(f"Dropped: {gone.title}; nothing of it is deleted. /lines all lists it.")

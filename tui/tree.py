@@ -16,15 +16,7 @@ from twin.types import Answered, Event, Interrupted, Routed, Thinking, Token, Tu
 if TYPE_CHECKING:
     from twin.chat import Twin
 
-TRUNK = "trunk"
 COLUMN = 40  # columns an answer needs beside others
-
-
-def title(line: Line) -> str:
-    """What a line is called here."""
-    if not line.parent:
-        return TRUNK
-    return "council" if line.settings.council and not line.name else line.title
 
 
 def find(twin: Twin, conversation: str, name: str) -> Line:
@@ -32,7 +24,7 @@ def find(twin: Twin, conversation: str, name: str) -> Line:
     the newest. UsageError when there is none."""
     lines = twin.lines.all(conversation)
     for line in reversed(lines):
-        if name.casefold() in (line.id, line.name.casefold() or None, title(line).casefold()):
+        if name.casefold() in (line.id, line.name.casefold() or None, line.title.casefold()):
             return line
     if name.isdecimal() and 0 < int(name) <= len(lines):
         return lines[int(name) - 1]
@@ -54,7 +46,7 @@ def tree(twin: Twin, conversation: str, *, dropped: bool = False) -> str:
 def _row(number: int, line: Line, depth: int, turns: Sequence[Turn], here: bool) -> str:
     state = f" [{line.state}]" if line.state != "open" else ""
     last = f": {one_line(turns[-1].question)[:60]}" if turns else ""
-    return f"{'*' if here else ' '} {number:2} {'  ' * depth}{title(line)}{state}, {len(turns)} asked{last}"
+    return f"{'*' if here else ' '} {number:2} {'  ' * depth}{line.title}{state}, {len(turns)} asked{last}"
 
 
 def _depth(line: Line, parents: Mapping[str, str]) -> int:
@@ -92,10 +84,10 @@ class Comparison(Vertical):
 
 def _column(one: Compared, *, first: bool) -> Content:
     if one.turn is None:
-        return Content.assemble((printable(title(one.line)), "bold"), "\nnothing was asked on it yet")
+        return Content.assemble((printable(one.line.title), "bold"), "\nnothing was asked on it yet")
     who = "council" if one.turn.verdict else one.turn.route.role
     shared = "" if first else f", {one.shared:.0%} of the words as in the first"
     return Content.assemble(
-        (printable(title(one.line)), "bold"),
+        (printable(one.line.title), "bold"),
         (f"\n{printable(who)}, {one.turn.usage.generated:,} tokens{shared}\n{one_line(one.turn.question)}\n\n",
          "$text-muted"), printable(one.turn.answer))

@@ -117,7 +117,7 @@ def lines(ctx: click.Context, home: Path | None, as_json: bool) -> None:
     for line, turns in tree:
         indent = "  " if line.parent else ""
         state = f" [{line.state}]" if line.state != "open" else ""
-        click.echo(f"{indent}{line.id[:8]} {printable(line.title) if line.parent else 'conversation'}{state}")
+        click.echo(f"{indent}{line.id[:8]} {printable(line.title)}{state}")
         for turn in turns:
             click.echo(f"{indent}    {turn.id[:8]} {_who(turn)}: {brief(turn.question, 80)}")
     if not tree:

@@ -20,6 +20,7 @@ from twin.roles import RoleSampling
 from twin.types import Sampling, Turn
 
 State = Literal["open", "kept", "dropped"]
+TRUNK = "trunk"  # the title of what a conversation begins as
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ class Line:
     @property
     def title(self) -> str:
         """Its name, or what tells it apart."""
-        return self.name or self.settings.role or self.id[:8]
+        council = "council" if self.settings.council else ""
+        return self.name or (council or self.settings.role or self.id[:8] if self.parent else TRUNK)
 
 
 @dataclass(frozen=True)

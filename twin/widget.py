@@ -16,7 +16,7 @@ import ipywidgets as widgets
 
 from twin.archive import NOBODY, Correction
 from twin.errors import TwinError, UsageError
-from twin.lines import Line
+from twin.lines import TRUNK, Line
 from twin.text import clean, one_line, printable
 from twin.types import (
     Answered,
@@ -38,7 +38,7 @@ from twin.verdict_text import remarks, rows, sources
 if TYPE_CHECKING:
     from twin.chat import Twin
 
-AUTO, COUNCIL, TRUNK = "auto", "council", "trunk"
+AUTO, COUNCIL = "auto", "council"
 REDRAW_S = 0.15  # between two updates of an answer: a notebook that gets more than about 10 a second falls behind
 
 
@@ -126,7 +126,7 @@ class Chat:
     def line(self, name: str) -> Line:
         """Go on with another line of thinking: its name, its id, or 'trunk'."""
         lines = self.twin.lines.all(self._where.value)
-        found = next((line for line in reversed(lines) if name == _title(line)), None) or self.twin.lines.get(name)
+        found = next((line for line in reversed(lines) if name == line.title), None) or self.twin.lines.get(name)
         self._list_lines(found.id)
         return found
 
@@ -163,7 +163,7 @@ class Chat:
     def _list_lines(self, here: str) -> None:
         """The lines that can be gone on with, `here` chosen; the picker shows when there are any."""
         lines = [line for line in self.twin.lines.all(here) if line.state != "dropped" or line.id == here]
-        self._where.options = [(_title(line), line.id) for line in lines]
+        self._where.options = [(line.title, line.id) for line in lines]
         self._where.value = here
         self._where.layout.display = "" if len(lines) > 1 else "none"
 
@@ -332,12 +332,6 @@ def _memory(number: int, memory: Recalled, cited: bool) -> str:
     day = f"{memory.time:%Y-%m-%d} " if memory.time else ""
     origin = f"{memory.why}; message {', '.join(memory.message_ids)}"
     return f"[{number}] {day}{'(used) ' if cited else ''}{memory.text}\n{origin}"
-
-
-def _title(line: Line) -> str:
-    if not line.parent:
-        return TRUNK
-    return COUNCIL if line.settings.council and not line.name else line.title
 
 
 def _claims(heard: Iterable[Hypothesis]) -> str:
