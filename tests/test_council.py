@@ -248,15 +248,36 @@ def test_a_council_that_trusts_nothing_names_what_would_decide() -> None:
     assert events[-1].text.startswith("None of the answers")
 
 
+def test_a_core_that_fails_at_the_synthesis_leaves_the_answer_to_what_was_heard() -> None:
+    def script(asked: Prompt) -> str:
+        if asked.role == "errand":
+            raise PromptTooLong("The prompt is too long.", "Shorten it.")
+        return hypothesis("7 loaves")
+
+    events, verdict = run(ScriptedEngine(script), prompts(*FOUR), strong=True)
+
+    assert (verdict.how, events[-1]) == ("medoid", Token("7 loaves"))
+    assert verdict.failed == {"(synthesis)": "PromptTooLong: The prompt is too long."}
+
+
 # ---- the control ---------------------------------------------------------------------------------------------------
 
-def test_the_control_samples_one_role_until_the_same_tokens_were_written() -> None:
+@pytest.mark.parametrize("tokens", [13, 60, 100, 200])
+def test_the_control_samples_one_role_to_the_same_tokens_as_near_as_whole_answers_come(tokens: int) -> None:
     answers = iter(["7 loaves", "8 loaves", "seven loaves", "8 loaves", "It is 7 loaves"] * 9)
     engine = ScriptedEngine(lambda _: hypothesis(next(answers)))
-    found = control(engine, prompts("a")["a"], SAMPLING, 60, role="a", memories=MEMORIES)
+    found = control(engine, prompts("a")["a"], SAMPLING, tokens, role="a", memories=MEMORIES)
 
+    each = found.tokens / found.samples
     assert (found.role, found.answer, found.samples) == ("a", "7 loaves", len(engine.prompts))
-    assert 60 <= found.tokens < 60 + 16
+    assert abs(found.tokens - tokens) <= each
+
+
+def test_a_question_says_for_the_control_too_what_is_the_same_answer() -> None:
+    heard = [Hypothesis("a", text) for text in ("Boris", "Clara", "Clara keeps the iron key")]
+
+    assert majority(heard) == "Boris"
+    assert "Clara" in majority(heard, question="Who keeps the iron key?")
 
 
 def test_a_greedy_role_is_sampled_warm_and_each_sample_differs() -> None:

@@ -21,6 +21,7 @@ from twin.engine.scripted import ScriptedEngine
 from twin.errors import UsageError
 from twin.home import Home
 from twin.probe import ProbeQuestion
+from twin.roles import CouncilPolicy, RoleMap, RoleSampling
 from twin.types import Hypothesis, Prompt, Verdict, never
 
 SOME = probe.questions(200)
@@ -200,9 +201,9 @@ def test_a_stopped_run_goes_on_and_asks_nothing_twice(store: Probes) -> None:
 
     stopped = probe.run(engine, store, role_map, ask, asked, cancel=lambda: len(heard) >= 5)
     assert stopped is None
-    assert len(store.probes("scripted", role_map.version)) == 4  # the one that was cut off is not kept
+    assert len(store.probes("scripted", probe.version(role_map))) == 4  # the one that was cut off is not kept
     made = probe.run(engine, store, role_map, ask, asked, progress=lambda _, done, of: seen.append((done, of)))
-    assert made is not None and made.n == 12 and (made.core, made.role_map) == ("scripted", role_map.version)
+    assert made is not None and made.n == 12 and (made.core, made.role_map) == ("scripted", probe.version(role_map))
     assert Counter(heard) == Counter([one.id for one in asked] + [asked[4].id])
     assert seen[0] == (4, 12) and seen[-1] == (12, 12)
     again = probe.run(engine, store, role_map, ask, asked)
@@ -216,14 +217,24 @@ def test_answers_of_another_core_or_map_do_not_count(store: Probes) -> None:
     assert [len(probe.outcomes(store, *key, SOME)) for key in keys] == [1, 0, 0]
     store.save_probe("core", "map", "a question that is not asked any more", {"hypotheses": []})
     assert len(probe.outcomes(store, "core", "map", SOME)) == 1
-    assert store.drop_probes("core", "map") == 2 and not store.probes("core", "map")
+
+
+def test_only_what_a_role_says_and_how_it_is_drawn_asks_for_the_probe_anew() -> None:
+    role_map = roles.seed()
+
+    def changed(**change: object) -> str:
+        return probe.version(RoleMap([role_map.roles[0].model_copy(update=change), *role_map.roles[1:]]))
+
+    same = probe.version(role_map)
+    assert changed(examples=()) == same == probe.version(RoleMap(role_map.roles, council=CouncilPolicy(max_n=2)))
+    assert changed(sampling=RoleSampling(temperature=0.1)) != same != changed(id="zeta")
 
 
 def test_what_is_kept_comes_back_as_it_was_said(store: Probes) -> None:
     question = next(one for one in SOME if one.kind == "planted" and one.language == "ru")
     heard = (Hypothesis("critic", "это \ud800 «да»", evidence=(1, 3)), Hypothesis("mentor", question.answer))
     probe.run(ScriptedEngine([]), store, roles.seed(), lambda *_: Verdict(heard, (), 0.0, 1.0), [question])
-    (kept,) = probe.outcomes(store, "scripted", roles.seed().version, [question])
+    (kept,) = probe.outcomes(store, "scripted", probe.version(roles.seed()), [question])
     assert kept.hypotheses[1:] == heard[1:] and kept.hypotheses[0].evidence == (1, 3)
     assert sorted(zip(kept.clusters, kept.right, strict=True)) == [((0,), False), ((1,), True)]
     assert (kept.id, kept.memories) == (question.id, question.memories)
@@ -241,7 +252,7 @@ def test_a_scripted_council_is_asked_through_the_same_door_as_a_real_one(store: 
     made = probe.run(engine, store, role_map, probe.asker(engine, role_map), SOME[:4])
     assert made is not None and made.n == 4
     assert {asked.role for asked in engine.prompts} == set(role_map.ids)
-    heard = probe.outcomes(store, engine.id, role_map.version, SOME[:4])
+    heard = probe.outcomes(store, engine.id, probe.version(role_map), SOME[:4])
     assert all(len(one.hypotheses) == 6 and one.by_role["mentor"] for one in heard)
 
 

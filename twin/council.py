@@ -126,13 +126,22 @@ def deliberate(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping
         return verdict
     yield Weighed(verdict)
     if strong and verdict.how == "medoid":
-        answer, verdict, usage = synthesis.synthesise(engine, verdict, question, cancel=cancel)
-        verdict = replace(verdict, tokens=verdict.tokens + usage.generated)
+        answer, verdict = _synthesised(engine, verdict, question, cancel)
     else:
         answer = synthesis.answer(verdict, question)
     if answer:
         yield Token(answer)
     return replace(verdict, seconds=time.perf_counter() - began)
+
+
+def _synthesised(engine: Engine, verdict: Verdict, question: str, cancel: Callable[[], bool]) -> tuple[str, Verdict]:
+    """The core's own answer to what was heard; the medoid where it fails: what was heard is not lost for that."""
+    try:
+        answer, verdict, usage = synthesis.synthesise(engine, verdict, question, cancel=cancel)
+    except TwinError as error:
+        failed = {**verdict.failed, synthesis.SYNTHESIS: f"{type(error).__name__}: {error.what}"}
+        return synthesis.answer(verdict, question), replace(verdict, failed=failed)
+    return answer, replace(verdict, tokens=verdict.tokens + usage.generated)
 
 
 def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str, Sampling], memories: int, brief: bool,
@@ -192,10 +201,11 @@ def _weighed(heard: _Heard, question: str, memories: Sequence[Recalled], calibra
 
 # ---- the control --------------------------------------------------------------------------------------------------
 
-def control(engine: Engine, prompt: Prompt, sampling: Sampling, tokens: int, *, role: str,
+def control(engine: Engine, prompt: Prompt, sampling: Sampling, tokens: int, *, role: str, question: str = "",
             memories: Sequence[Recalled] = (), embedder: Embedder | None = None, brief: bool = False,
             cancel: Callable[[], bool] = never) -> Control:
-    """One role sampled until `tokens` were written: its commonest answer, of equals the one that came first.
+    """One role sampled to as many tokens as `tokens`, as near as whole answers come: its commonest answer, of equals
+    the one that came first. `question`: what was asked, for what counts as the same answer.
 
     A greedy role is sampled at WARM. The answer is '' where no sample could be used. Raises the engine's errors.
     """
@@ -204,9 +214,9 @@ def control(engine: Engine, prompt: Prompt, sampling: Sampling, tokens: int, *, 
     heard: list[Hypothesis] = []
     samples = spent = 0
     stopped = False
-    while spent < max(tokens, 1) and not stopped:
+    while not stopped and (not samples or tokens - spent >= spent / samples / 2):  # one more comes nearer
         each = spent / samples if samples else warm.max_tokens
-        n = min(BATCH, max(1, int((tokens - spent) / max(each, 1))))
+        n = min(BATCH, max(1, int((tokens - spent) / each)))
         drawn = [replace(warm, seed=None if warm.seed is None else warm.seed + samples + k) for k in range(n)]
         for stream in engine.stream_many([prompt] * n, drawn, schemas=[form] * n, cancel=cancel):
             raw, last = _read(stream)
@@ -216,13 +226,13 @@ def control(engine: Engine, prompt: Prompt, sampling: Sampling, tokens: int, *, 
                 heard.append(parse(raw, role=role, memories=len(memories), finish=last.finish or "stop", brief=brief))
             except Unusable:
                 continue  # counted, as it was paid for
-    return Control(role, majority(heard, embedder), samples, spent, time.perf_counter() - began)
+    return Control(role, majority(heard, embedder, question), samples, spent, time.perf_counter() - began)
 
 
-def majority(hypotheses: Sequence[Hypothesis], embedder: Embedder | None = None) -> str:
+def majority(hypotheses: Sequence[Hypothesis], embedder: Embedder | None = None, question: str = "") -> str:
     """The commonest answer among samples, of equals the one that came first; '' for none (self-consistency, Wang 2023).
     """
-    groups = cluster(hypotheses, embedder)
+    groups = cluster(hypotheses, embedder, question=question)
     if not groups:
         return ""
     most = [hypotheses[i] for i in max(groups, key=lambda group: (len(group), -group[0]))]

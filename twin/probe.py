@@ -234,7 +234,7 @@ def _unknown() -> re.Pattern[str]:
 # ---- asking it -----------------------------------------------------------------------------------------------------
 
 class Store(Protocol):
-    """Where answers to the probe are kept (archive.probes)."""
+    """Where answers to the probe are kept (archive.probes); `role_map` is what `version` says of it."""
 
     def save_probe(self, core: str, role_map: str, question: str, body: Mapping[str, Any]) -> None:
         """Keep what was answered to one question."""
@@ -243,6 +243,13 @@ class Store(Protocol):
     def probes(self, core: str, role_map: str) -> dict[str, dict[str, Any]]:
         """What was answered until now, by question."""
         ...
+
+
+def version(role_map: RoleMap) -> str:
+    """What the answers depend on of a map: its roles' instructions and sampling. Examples, scopes and the council's
+    policy change nothing, so the probe need not be asked again for them."""
+    return digest("\0".join(str(part) for role in role_map.roles for part in (
+        role.id, *(roles.header(role, language) for language in LANGUAGES), sorted(vars(role.sampling).items()))))
 
 
 Ask = Callable[[ProbeQuestion, Callable[[], bool]], Verdict]
@@ -294,7 +301,8 @@ def run(engine: Engine, store: Store, role_map: RoleMap, ask: Ask, asked: Sequen
 
     The calibration when all are answered; None when it was stopped: the next run goes on from there.
     """
-    known = store.probes(engine.id, role_map.version)
+    made_of = version(role_map)
+    known = store.probes(engine.id, made_of)
     done = sum(question.id in known for question in asked)
     for question in asked:
         if progress:
@@ -304,17 +312,17 @@ def run(engine: Engine, store: Store, role_map: RoleMap, ask: Ask, asked: Sequen
         verdict = ask(question, cancel)
         if cancel():
             return None
-        store.save_probe(engine.id, role_map.version, question.id, {
+        store.save_probe(engine.id, made_of, question.id, {
             "hypotheses": to_plain(verdict.hypotheses), "failed": to_plain(verdict.failed),
             "tokens": verdict.tokens, "seconds": verdict.seconds})
         done += 1
     if progress:
         progress("questions of the probe", done, len(asked))
-    return calibration(store, engine.id, role_map.version, asked)
+    return calibration(store, engine.id, made_of, asked)
 
 
 def outcomes(store: Store, core: str, role_map: str, asked: Sequence[ProbeQuestion]) -> list[Outcome]:
-    """What was answered until now, grouped and judged, for weighing.fit."""
+    """What was answered until now by this core and `version` of a map, grouped and judged, for weighing.fit."""
     known = store.probes(core, role_map)
     return [outcome(question, [_hypothesis(one) for one in known[question.id]["hypotheses"]])
             for question in asked if question.id in known]

@@ -49,7 +49,10 @@ def remarks(verdict: Verdict) -> Iterator[str]:
     yield (f"{len(verdict.hypotheses)} hypotheses count as {verdict.votes:.1f} independent votes; "
            f"{verdict.tokens:,} tokens, {verdict.seconds:.1f} s")
     if not verdict.calibrated:
-        yield "weights are an uncalibrated prior; `twin council --probe` calibrates them on this core"
+        yield "weights are an uncalibrated prior; `twin council --probe` calibrates them on this core with these roles"
+    else:
+        yield (f"weights are calibrated on {verdict.calibrated} short questions with known answers, asked of all roles; "
+               "how well they hold for other questions was not measured")
     yield from (f"{name} carries no weight: {why}"
                 for name, why in (verdict.opinions[0].off if verdict.opinions else {}).items())
     yield from (f"{role} gave nothing that can be used: {why}" for role, why in verdict.failed.items())

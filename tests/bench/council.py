@@ -28,6 +28,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from tests.bench.bare import cells
 from tests.bench.council_figures import MEMBERS, METHODS, OTHERS, SIZES, TEST, TIMED, Line, asked_of, best_of, figures
 from twin import hypotheses, machine, probe, prompt, roles
 from twin.catalog import Catalog
@@ -35,11 +36,11 @@ from twin.errors import UsageError
 from twin.home import write_atomically
 from twin.probe import ProbeQuestion
 from twin.roles import Role, RoleMap
-from twin.types import Engine, Prompt, Sampling, Written, digest
+from twin.types import Engine, Prompt, Sampling, Usage, Written, digest
 
 RESULTS = Path(__file__).parent / "results"
 TIMINGS, N_CTX, PLAIN = 2, 8192, "plain"
-COST, COST_CTX = 1500, 8192  # tokens
+COST, COST_CTX, COUNTED = 1500, 8192, 8  # tokens; at the last of the answer's first so many cells are counted
 
 
 # ---- drawing -------------------------------------------------------------------------------------------------------
@@ -165,7 +166,8 @@ def cold(engine: Engine, role_map: RoleMap, question: ProbeQuestion, members: Se
         engine.prepare(Prompt(first[:stop], first[stop:]))  # a day's first turn has read this already
     began = time.perf_counter()
     heard = draw(engine, role_map, question, members)
-    return {"seconds": round(time.perf_counter() - began, 2), "tokens": sum(one["tokens"] for one in heard),
+    return {"seconds": round(time.perf_counter() - began, 2), "load": round(os.getloadavg()[0], 1),
+            "tokens": sum(one["tokens"] for one in heard),
             "read": sum(one["prompt"] - one["reused"] for one in heard)}
 
 
@@ -201,10 +203,10 @@ def told(found: Line) -> str:
         out.append(f"{METHODS[way]}, cold: " + "; ".join(
             f"N = {n} {seconds:.1f} s, {read:.0f} tokens read, {tokens:.0f} written"
             for n, (seconds, read, tokens) in row.items()))
-    mean, low, high = found["gain"][MEMBERS]["sampled"]
     beats, on = ("beats", "yes") if found["on"] else ("does not beat", "no")
-    out += ["", f"Verdict: with {MEMBERS} answers each the council {beats} the best voice sampled as often "
-            f"({mean:+.3f} [{low:+.3f}, {high:+.3f}]); on by default: {on}."]
+    equal, (mean, low, high) = found["equal"], found["equal"]["gain"]
+    out += ["", f"Verdict: a council of {equal['n']} ({equal['tokens']:.2f} of the tokens) {beats} the best voice "
+            f"sampled {MEMBERS} times ({mean:+.3f} [{low:+.3f}, {high:+.3f}]); on by default: {on}."]
     return "\n".join(out)
 
 
@@ -213,17 +215,19 @@ def told(found: Line) -> str:
 def cost(model: str, sizes: Sequence[int] = (1, 16), repeated: int = 2) -> str:
     """Tokens computed and peak memory of N roles on one conversation, each N in a process of its own."""
     out = [f"{model}: a conversation of {COST} tokens, the seed roles with a number each, answers of {probe.TOKENS} "
-           f"tokens; the largest memory and the median seconds of {repeated} processes",
-           "  N   prompt tokens   computed   over N = 1   peak memory   over N = 1   seconds"]
+           f"tokens; the largest memory and the median seconds of {repeated} processes. The context's cells are taken "
+           "when it is made, so the process grows little: KV cells say what is held",
+           "  N   prompt tokens   computed   over N = 1   KV cells   over N = 1   process peak   seconds"]
     first: tuple[float, float] | None = None
     for n in sizes:
         runs = [json.loads(subprocess.run([sys.executable, "-m", "tests.bench.council", "cost", "--model", model,
                                            "--child", str(n)], capture_output=True, check=True, text=True).stdout)
                 for _ in range(repeated)]
         computed, mib = runs[0]["computed"], max(one["kib"] for one in runs) / 1024
-        first = first or (computed, mib)
-        out.append(f"{n:3} {runs[0]['prompt']:15} {computed:10} {computed / first[0]:12.2f} {mib:9.0f} MiB "
-                   f"{mib / first[1]:12.2f} {median(one['seconds'] for one in runs):9.1f}")
+        held = runs[0]["cells"]
+        first = first or (computed, held)
+        out.append(f"{n:3} {runs[0]['prompt']:15} {computed:10} {computed / first[0]:12.2f} {held:10} "
+                   f"{held / first[1]:12.2f} {mib:10.0f} MiB {median(one['seconds'] for one in runs):9.1f}")
     return "\n".join(out)
 
 
@@ -241,12 +245,16 @@ def child(model: str, n: int) -> Line:
                         + roles.header(many[i % len(many)], "en")).tail) for i in range(n)]
         began = time.perf_counter()
         streams = engine.stream_many(asked, [Sampling(max_tokens=probe.TOKENS, seed=i) for i in range(n)])
-        last = [list(stream)[-1].usage for stream in streams]
-        took = time.perf_counter() - began
+        for _ in range(COUNTED):
+            pieces = [next(stream) for stream in streams]
+        took, kib = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        held = cells(engine)  # a copy of the state, so after the peak was taken
+        last: list[Usage | None] = [piece.usage or list(stream)[-1].usage
+                                    for piece, stream in zip(pieces, streams, strict=True)]
         usages = [one for one in last if one is not None]
         return {"prompt": sum(one.prompt_tokens for one in usages),
-                "computed": sum(one.prompt_tokens - one.reused for one in usages),
-                "seconds": took, "kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss}
+                "computed": sum(one.prompt_tokens - one.reused for one in usages), "cells": held,
+                "seconds": took, "kib": kib}
 
 
 # ---- from the command line -----------------------------------------------------------------------------------------

@@ -4,6 +4,11 @@ N < 8 is subsampled from the 8 draws without replacement (all subsets, at most S
 ways). A tie between clusters counts as the mean over them, a shuffling of weights as the mean over all. Brier is of the
 answer's weight against its rightness: its share of the votes, the weight of the opinion, or for a single answer how
 often that voice was right on the other questions. Intervals (95 %) are bootstrapped over questions, paired.
+
+"council" always gives its heaviest opinion. "council that may refuse" is what the program answers: where "none of
+these" weighs more it says so, which is right only where nothing is known. Equal N is not equal tokens, so the
+verdict sets the largest council that costs no more tokens (`equal`) against 8 samples of the best voice. All seeds draw
+from the same stories: the figures are about questions of this kind.
 """
 from __future__ import annotations
 
@@ -25,7 +30,8 @@ SIZES, SUBSETS, RESAMPLES, MEMBERS = (1, 2, 4, 8), 50, 5000, 8
 TEST, OTHERS, TIMED = 1, 2, 3  # seeds of the questions; the shipped probe has 0
 METHODS = {"best": "best voice", "greedy": "best voice, likeliest answer", "routed": "routed role",
            "sampled": "best voice sampled N times", "any_sampled": "  any of these right",
-           "uniform": "council, uniform vote", "council": "council", "shuffled": "council, weights shuffled",
+           "uniform": "council, uniform vote", "council": "council", "shipped": "council that may refuse",
+           "shuffled": "council, weights shuffled",
            "any": "  any of these right"}
 
 Line = dict[str, Any]
@@ -116,22 +122,25 @@ class Judge:
             case = grouped(question, some)
             rows.setdefault("sampled", []).append((*vote(grouped(question, others), len(others)), _tokens(others)))
             rows.setdefault("uniform", []).append((*vote(case, len(some)), _tokens(some)))
-            weighed, shuffled = self._weighed(case)
-            rows.setdefault("council", []).append((*weighed, _tokens(some)))
-            rows.setdefault("shuffled", []).append((*shuffled, _tokens(some)))
+            for name, row in self._weighed(case, not question.answer).items():
+                rows.setdefault(name, []).append((*row, _tokens(some)))
         return scored | {name: _mean(some) for name, some in rows.items()}
 
     def _single(self, one: Heard) -> tuple[float, float, float]:
         return one.right, (self.rates[one.voice] - one.right) ** 2, one.tokens
 
-    def _weighed(self, case: weighing.Outcome) -> tuple[tuple[float, float], ...]:
-        """(right, Brier) of the heaviest opinion, and the mean over all permutations of the weights."""
+    def _weighed(self, case: weighing.Outcome, unknown: bool) -> dict[str, tuple[float, float]]:
+        """(right, Brier) of the heaviest opinion, of the answer that may be "none of these" (right where the answer is
+        `unknown`), and the mean over all permutations of the weights."""
         if not case.clusters:
-            return (0.0, 0.0), (0.0, 0.0)
+            return {"council": (0.0, 0.0), "shuffled": (0.0, 0.0), "shipped": (float(unknown), float(not unknown))}
         made = weighing.weigh(case.hypotheses, case.clusters, question=case.question, memories=case.memories,
                               calibration=self.calibration)
         top, rights = made.opinions[0].weight, [case.right[i] for i in made.order]
-        return (rights[0], (top - rights[0]) ** 2), (mean(rights), mean((top - right) ** 2 for right in rights))
+        refused = made.none > top
+        weight, right = (made.none, float(unknown)) if refused else (top, float(rights[0]))
+        return {"council": (rights[0], (top - rights[0]) ** 2), "shipped": (right, (weight - right) ** 2),
+                "shuffled": (mean(rights), mean((top - right) ** 2 for right in rights))}
 
 
 def grouped(question: ProbeQuestion, some: Iterable[Heard]) -> weighing.Outcome:
@@ -180,7 +189,8 @@ def figures(lines: Sequence[Line]) -> Line:
     table = {n: {name: dict(zip(("accuracy", "brier", "tokens"), _mean(row[name] for row in rows), strict=True))
                  for name in METHODS} for n, rows in by_n.items()}
     gains = {n: {other: interval([row["council"][0] - row[other][0] for row in rows])
-                 for other in ("sampled", "shuffled", "uniform", "best")} for n, rows in by_n.items()}
+                 for other in ("sampled", "shuffled", "uniform", "best", "greedy", "routed")}
+             for n, rows in by_n.items()}
     parts = {f"{part}": {name: mean(row[name][0] for row, here in zip(by_n[MEMBERS], marks, strict=True)
                                     if here == part) for name in METHODS}
              for marks in (kinds, languages) for part in sorted(set(marks))}
@@ -193,7 +203,20 @@ def figures(lines: Sequence[Line]) -> Line:
             "seconds": {way: {n: _mean((one["seconds"][way][str(n)]["seconds"], one["seconds"][way][str(n)]["read"],
                                         one["seconds"][way][str(n)]["tokens"]) for _, one in part_of(lines, 2))
                               for n in SIZES} for way in ("council", "sampled")} if part_of(lines, 2) else {},
-            "on": gains[MEMBERS]["sampled"][1] > 0}
+            **_equal(judge, by_n[MEMBERS])}
+
+
+def _equal(judge: Judge, most: Sequence[Scored]) -> Line:
+    """The verdict at equal tokens: the largest council that costs no more than all samples, its tokens over theirs, the
+    gain, and whether that puts councils on."""
+    budget = mean(row["sampled"][2] for row in most)
+    for n in range(MEMBERS, 0, -1):
+        rows = judge.scores(n)
+        cost = mean(row["council"][2] for row in rows)
+        if cost <= budget or n == 1:
+            gain = interval([row["council"][0] - other["sampled"][0] for row, other in zip(rows, most, strict=True)])
+            return {"equal": {"n": n, "tokens": cost / budget, "gain": gain}, "on": gain[1] > 0}
+    raise AssertionError("a council has at least one member")
 
 
 def _rhos(lines: Sequence[Line], judge: Judge) -> dict[str, tuple[float, float, int]]:

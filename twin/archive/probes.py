@@ -14,7 +14,7 @@ from twin.archive.ready import utf8
 
 
 class Probes(File):
-    """Answers to the probe by core (`Engine.id`), version of the role map, and question."""
+    """Answers to the probe by core (`Engine.id`), what of the role map they depend on (`probe.version`), question."""
 
     def save_probe(self, core: str, role_map: str, question: str, body: Mapping[str, Any]) -> None:
         """Keep what was answered to one question, in the place of what was there."""
@@ -29,8 +29,3 @@ class Probes(File):
             return {question: json.loads(body) for question, body in db.execute(
                 "SELECT question, body FROM probes WHERE core = ? AND role_map = ? ORDER BY made, question",
                 (core, role_map))}
-
-    def drop_probes(self, core: str, role_map: str) -> int:
-        """Forget these answers, so that the next run begins anew; returns how many there were."""
-        with self._writing("answers to the probe") as db:
-            return db.execute("DELETE FROM probes WHERE core = ? AND role_map = ?", (core, role_map)).rowcount
