@@ -53,14 +53,18 @@ bench: cores     ## imports, recall, profile, engine, conversations: measured be
 	$(BIN)/python -m tests.bench.profile_speed
 	$(if $(DATA),DATA=$(DATA) )$(BIN)/python -m tests.bench.depth
 	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.individuation $(MODEL))
+	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.router)
 	$(BIN)/python tests/bench/engine.py $(MODEL)
 	$(BIN)/python -m tests.bench.conversations $(MODEL) $(if $(wildcard $(SERVER)),--server $(SERVER))
 	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")
 
-bench-qwen: qwen ## the same on the big core, and whether roles guide as well when they come last (an hour)
+bench-qwen: qwen ## the same on the big core, and whether roles guide as well when they come last, and councils (three hours)
 	$(MAKE) bench MODEL=qwen2.5-coder-1.5b
 	$(BIN)/python -m tests.bench.claims
 	$(BIN)/python tests/bench/layout.py
+	$(BIN)/python -m tests.bench.two_cores
+	$(BIN)/python -m tests.bench.council run
+	$(BIN)/python -m tests.bench.council cost
 
 SERVER ?= $(VENV)/llama.cpp/bin/llama-server
 llama-server: $(SERVER) ## llama.cpp's own server, from the sources of our engine: what conversations are compared with

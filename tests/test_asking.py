@@ -2,20 +2,23 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests import tiny
 from tests.test_cli import run
-from twin import roles
+from twin import roles, verdict_text
+from twin.asking import ABLE
 from twin.catalog import Catalog
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
-from twin.errors import UsageError
+from twin.errors import DeviceLost, UsageError
 from twin.roles import Bilingual, CouncilPolicy, Instructions, Role, RoleAdapter, RoleMap, RoleSampling, Sections
 from twin.types import (
     Answered,
@@ -23,6 +26,7 @@ from twin.types import (
     Hypothesis,
     Interrupted,
     Message,
+    Piece,
     Prompt,
     Recalled,
     Routed,
@@ -116,7 +120,46 @@ def test_the_control_answers_with_one_role_to_as_many_tokens(twin: Twin) -> None
     assert alone is not None
     assert alone.role == "scribe"
     assert alone.answer == "You buy 3 packets."
-    assert alone.tokens >= verdict.tokens
+    assert abs(alone.tokens - verdict.tokens) <= alone.tokens / alone.samples
+
+
+def test_a_control_that_fails_costs_nothing_but_itself(tmp_path: Path) -> None:
+    def script(asked: Prompt) -> str:
+        if len(engine.prompts) > 2:
+            raise DeviceLost("The card is gone.", "Ask again.")
+        return claims(asked)
+
+    engine = ScriptedEngine(script)
+    with Twin.open(tmp_path / "home", engine=engine) as twin:
+        turn = twin.council("Which tomato seeds do I buy?", ["critic", "mentor"], control=True)
+
+        assert turn.answer == "You keep your own seeds."
+        assert turn.verdict is not None and turn.verdict.control is None
+        assert turn.verdict.failed == {"(control)": "DeviceLost: The card is gone."}
+        assert any("(control)" in line and "The card is gone." in line for line in verdict_text.remarks(turn.verdict))
+        assert twin.archive.turns() == [turn]
+
+
+@pytest.mark.parametrize("parameters", [0, int(ABLE)], ids=["medoid", "synthesis"])
+def test_a_council_counts_all_that_was_read_and_when_the_first_was_heard(twin: Twin, parameters: int) -> None:
+    class Shares(ScriptedEngine):
+        """Three tokens of each prompt were in the cache."""
+
+        def stream(self, *args: Any, **kwargs: Any) -> Iterator[Piece]:
+            time.sleep(0.02)
+            for piece in super().stream(*args, **kwargs):
+                yield replace(piece, usage=piece.usage and replace(piece.usage, reused=3))
+
+    engine = Shares(claims)
+    engine.parameters = parameters
+    with Twin.open(twin.home, engine=engine) as again:
+        turn = again.council("Which tomato seeds do I buy?", ["critic", "mentor", "scribe"])
+        read = sum(len(engine.tokenize(asked.text)) for asked in engine.prompts)
+
+        assert len(engine.prompts) == 3 + bool(parameters)
+        assert (turn.usage.prompt_tokens, turn.usage.reused) == (read, 3 * len(engine.prompts))
+        assert 0.02 <= turn.usage.first_token_s < 2 / 3 * turn.usage.total_s
+        assert again.archive.turns() == [turn]
 
 
 def test_a_stopped_council_keeps_what_was_heard(twin: Twin) -> None:
@@ -206,6 +249,44 @@ def test_a_forgotten_turn_takes_its_correction_along(twin: Twin) -> None:
     twin.forget(f"twin:{turn.conversation}/{turn.id}")
 
     assert twin.archive.corrections() == []
+
+
+def test_what_was_forgotten_is_quoted_by_no_route(twin: Twin) -> None:
+    turn = twin.ask("Please moo like a walrus about my ledger")
+    twin.correct(turn, "scribe")
+    assert "walrus" in str(to_plain(twin.route("Moo like a walrus")))
+    twin.forget(f"twin:{turn.conversation}/{turn.id}")
+
+    assert "walrus" not in str(to_plain(twin.route("Moo like a walrus")))
+    assert not any("walrus" in text for text in twin.asking.router(twin.role_map)._kept)
+
+
+def test_a_correction_that_another_process_took_arrives(twin: Twin) -> None:
+    text = "Please moo like a walrus about my ledger"
+    turn = twin.ask(text)
+    with Twin.open(twin.home, engine=ScriptedEngine(claims)) as other:
+        for label in ("empiricist", "architect"):
+            assert twin.route(text).role != label
+            other.correct(turn, label)
+            assert twin.route(text).role == label
+
+
+def test_a_correction_is_learned_without_embedding_the_examples_again(twin: Twin) -> None:
+    first, second = twin.ask("Please moo like a walrus"), twin.ask("Please moo like a seal")
+    router = twin.asking.router(twin.role_map)
+    for turn, label in ((first, "critic"), (second, "scribe"), (first, "mentor")):
+        twin.correct(turn, label)
+
+    assert twin.asking.router(twin.role_map) is router
+    assert [twin.route(turn.question).role for turn in (first, second)] == ["mentor", "scribe"]
+
+
+def test_no_text_is_no_message(twin: Twin) -> None:
+    for bad in (None, 7, b"hello"):
+        with pytest.raises(UsageError, match="is no text"):
+            twin.route(bad)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="is no text"):
+            twin.ask(bad)  # type: ignore[arg-type]
 
 
 def test_a_broken_hand_edit_leaves_the_old_map_active(twin: Twin) -> None:

@@ -134,3 +134,10 @@ def test_bad_use_is_said_with_status_2_and_keeps_nothing(words: list[str], tmp_p
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.strip()
     assert not list(tmp_path.iterdir())
+
+
+def test_reading_a_thread_says_how_far_it_is(tmp_path: Path) -> None:
+    thread = tmp_path / "thread.txt"
+    thread.write_text("The dough is fine.\n" * 9, "utf-8")
+
+    assert "characters" in run("report", thread, home=tmp_path / "home").stderr

@@ -160,3 +160,50 @@ def test_a_version_there_is_not_is_one_document_and_exit_status_2(home: Path) ->
     assert done.exit_code == 2
     assert json.loads(done.stdout)["error"] == "UsageError"
     assert "#1" in done.stderr
+
+
+def test_a_rollback_over_a_broken_file_says_where_that_file_is_now(home: Path) -> None:
+    (home / "roles" / "tiny.md").write_text(BROKEN, "utf-8")
+    done = run("rollback", "1", home=home)
+    assert "tiny.md.old" in done.stderr
+    assert "kept in the history" not in done.stderr
+    (home / "roles" / "tiny.md").write_text(BROKEN + "\nAnd more.", "utf-8")
+    assert document("rollback", "1", home=home)["aside"] == {"tiny.md": "tiny.md.old2"}
+    (home / "roles" / "tiny.md").write_text(COOLER, "utf-8")
+    assert "kept in the history" in run("rollback", "1", home=home).stderr
+    assert document("rollback", "1", home=home)["aside"] == {}
+
+
+def test_mending_a_file_by_an_edit_is_said(home: Path, tmp_path: Path) -> None:
+    file = home / "roles" / "tiny.md"
+    file.write_text(BROKEN, "utf-8")
+    done = run("edit", "tiny", home=home, **editor(tmp_path, SMALL))
+    assert "as it was" not in done.stderr
+    assert "tiny.md, line 6" in done.stderr and "is mended" in done.stderr and "in force" in done.stderr
+    file.write_text(BROKEN, "utf-8")
+    assert document("edit", "tiny", home=home, **editor(tmp_path, COOLER))["mended"] is True
+    assert document("edit", "tiny", home=home, **editor(tmp_path, SMALL))["mended"] is False
+    assert "The content is as it was." in run("edit", "tiny", home=home, **editor(tmp_path, SMALL)).stderr
+
+
+def test_mending_the_only_map_there_ever_was_is_said(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    (other / "roles").mkdir(parents=True)
+    (other / "roles" / "tiny.md").write_text(BROKEN, "utf-8")
+    done = run("edit", "tiny", home=other, **editor(tmp_path, SMALL))
+    assert "is mended" in done.stderr and "as it was" not in done.stderr
+
+
+def test_the_bare_verb_lists_and_options_before_the_verb_hold_for_the_verb(home: Path) -> None:
+    other = {"TWIN_HOME": str(home.parent / "unused")}
+    bare = CliRunner().invoke(roles, ["--home", str(home), "--json"], env=other)
+    assert json.loads(bare.stdout) == document("list", home=home)
+    shown = CliRunner().invoke(roles, ["--home", str(home), "--json", "show", "tiny"], env=other)
+    assert json.loads(shown.stdout)["id"] == "tiny"
+    assert not (home.parent / "unused").exists()
+
+
+def test_a_file_over_the_limit_is_refused_by_check(home: Path, tmp_path: Path) -> None:
+    big = tmp_path / "tiny.md"
+    big.write_text(SMALL + "more\n" * 100_000, "utf-8")
+    assert "256 KiB" in run("check", big, home=home).stdout

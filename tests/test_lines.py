@@ -167,3 +167,29 @@ def test_what_was_asked_on_a_sibling_is_no_memory(twin: Twin) -> None:
 
     assert turn.memories == ()
     assert isinstance(next(iter(twin.stream("x y z", conversation=line.id))), Routed)
+
+
+def test_a_conversation_is_found_by_the_beginning_of_its_id_too(twin: Twin) -> None:
+    line, _ = twin.fork(role="critic")
+    assert twin.lines.get(twin.conversation[:8]).id == twin.conversation
+    assert twin.lines.get(line.id[:8]).id == line.id
+    assert twin.lines.trunks() == [twin.conversation]
+    other = twin.conversation[:8] + "-other"
+    twin.ask("And carrots?", conversation=other)
+    with pytest.raises(UsageError, match="Several lines begin"):
+        twin.lines.get(twin.conversation[:8])
+    assert twin.lines.get(other).id == other
+    for nothing in ("", "nothing"):
+        with pytest.raises(UsageError, match="no line"):
+            twin.lines.get(nothing)
+
+
+def test_a_line_is_taken_back_only_while_nothing_stands_on_it(twin: Twin) -> None:
+    line, asked = twin.fork(role="critic", name="hard")
+    assert twin.lines.take_back(line)
+    line, asked = twin.fork(role="critic", name="hard")
+    below, _ = twin.lines.fork(asked.id, line.settings), asked
+    twin.ask(asked.question, conversation=line.id)
+    assert not twin.lines.take_back(line)
+    assert [one.name for one in twin.lines.all()] == ["hard", ""]
+    assert twin.lines.take_back(below[0])

@@ -2,16 +2,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from twin import reported
 from twin.archive.ledger import Ledgers
 from twin.errors import EmptyFile, InputError, UnknownFormat
 from twin.home import Home
 from twin.ledger import Ledger
-from twin.reported import MAX_REPORT, QUOTE, Report, find_results, read_report
+from twin.reported import MAX_REPORT, MAX_RESULTS, QUOTE, Report, find_results, read_report
 
 THREAD = """# Qwen3-30B-A3B on the old workstation
 
@@ -236,3 +242,61 @@ def test_a_report_predicts_the_same_here_only_where_it_is_plain(ledger: Ledger, 
 
 def test_reprs_hold_no_quote() -> None:
     assert "secret" not in repr(Report((), "secret", "secret"))
+
+
+# ---- files of any size -----------------------------------------------------------------------------------------------
+
+_PIECES = ["33 t/s", "9.5", "123 456 789", "12 s", "10 GB", "-", " to ", "from ", "perplexity", "ppl (n_ctx = 512)",
+           "1,250", "tok/s", "%", "x faster", "минут", "с", "до", " ", "it", "speeds", "3s4", "12x", "±2", ".40%", "и"]
+
+
+@given(st.lists(st.sampled_from(_PIECES), max_size=60), st.sampled_from(["", " "]), st.integers(0, 300))
+def test_looking_near_units_alone_finds_what_looking_everywhere_finds(pieces: list[str], gap: str, far: int) -> None:
+    text = gap.join([*pieces[:30], "." * far, *pieces[30:]])
+    for (unit, pattern), near in zip(reported._patterns().units, reported._patterns().near, strict=True):
+        everywhere = [match.span() for match in pattern.finditer(text)]
+        assert [match.span() for match in reported._numbers(pattern, near, text)] == everywhere, unit
+
+
+class Looked:
+    """A pattern that finds nothing and notes how many characters it was let look at."""
+
+    def __init__(self) -> None:
+        self.characters = 0
+
+    def finditer(self, _: str, left: int, right: int) -> Iterator[re.Match[str]]:
+        self.characters += right - left
+        return iter(())
+
+
+def test_numbers_are_read_near_units_alone_however_many_digits_there_are() -> None:
+    """At every number a pattern tries a dozen readings, once for each unit: digits cost nine times what they do now."""
+    text = "123 456 " * 1000 + "33 t/s" + " 123 456" * 1000
+    looked = Looked()
+    for near in reported._patterns().near:
+        list(reported._numbers(looked, near, text))  # type: ignore[arg-type]
+    assert 0 < looked.characters < 2000
+
+
+def test_sentences_without_a_digit_are_not_looked_into_and_the_search_says_how_far_it_is(
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    text, seen, looked = "The dough was fine and we ate it all. " * 26_000, list[tuple[int, int | None]](), list[str]()
+    monkeypatch.setattr(reported, "_lived", looked.append)
+    assert find_results(text, progress=lambda _, done, total: seen.append((done, total))) == []
+    assert looked == []
+    assert len(seen) > 10
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+    assert seen[-1] == (len(text), len(text))
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InputError, match="no regular file"):
+        read_report(tmp_path / "pipe")
+
+
+def test_a_file_of_thousands_of_results_is_data_and_no_thread(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text("".join(f"I got {n} t/s with Qwen3.\n" for n in range(MAX_RESULTS + 1)), "utf-8")
+    with pytest.raises(InputError, match=f"more than {MAX_RESULTS}"):
+        read_report(path)

@@ -172,6 +172,7 @@ def test_a_rollback_keeps_the_edit_it_undoes(home: Home) -> None:
     assert book.rollback("1") == first == book.current()
     assert roles.on_disk(home.roles) == {"tiny.md": SMALL.encode()}
     assert [step.note for step in book.history()] == ["rollback to #1", "", ""]
+    assert book.aside == {}
     book.rollback("#2")
     assert roles.on_disk(home.roles) == {"tiny.md": SMALL.replace("0.2", "0.7").encode(), COUNCIL: POLICY.encode()}
 
@@ -186,6 +187,7 @@ def test_a_rollback_over_a_broken_file_sets_it_aside(home: Home) -> None:
     book.current()
     book.rollback("1")
     assert book.refusal is None
+    assert book.aside == {"tiny.md": "tiny.md.old"}
     assert (home.roles / "tiny.md").read_text("utf-8") == SMALL
     assert (home.roles / "tiny.md.old").read_text("utf-8") == BROKEN
     assert sorted(file.name for file in home.roles.iterdir()) == ["other.md", "tiny.md", "tiny.md.old"]

@@ -1,6 +1,7 @@
 """What is different between two role maps, in the words of both languages."""
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -102,3 +103,39 @@ def test_a_reworded_text_shows_the_words_that_changed_and_a_few_beside_them() ->
         "[-one-] {+1+} two three four five ... eight nine ten eleven [-twelve-] {+12+}")
     assert reworded("ты критик", "ты  строгий\nкритик") == "ты {+строгий+} критик"
     assert reworded("a  b", "a\nb") == ""
+
+
+def test_a_long_text_is_compared_in_time_and_the_change_alone_is_shown() -> None:
+    """20,000 repeated words took over a minute."""
+    before = "word and " * 10_000
+    words = before.split()
+    began = time.process_time()
+    assert reworded(before, " ".join([*words[:9000], "new", *words[9001:]])) == (
+        "... word and word and [-word-] {+new+} and word and word ...")
+    far = reworded(before, " ".join(["first", *words[1:-1], "last"]))
+    assert time.process_time() - began < 5
+    assert far.startswith("[-") and len(far) < 2000
+
+
+def test_long_texts_changed_in_two_places_are_compared_by_sentences() -> None:
+    sentences = [f"Sentence {n} says this and that." for n in range(500)]
+    after = [*sentences[:5], "Changed here.", *sentences[6:490], "Changed there.", *sentences[491:]]
+    said = reworded(" ".join(sentences), " ".join(after))
+    assert "{+Changed here.+}" in said and "{+Changed there.+}" in said and "Sentence 300" not in said
+
+
+@pytest.mark.parametrize(("language", "rest"), [("en", "... and 960 words more"), ("ru", "... и ещё слов: 960")])
+def test_a_change_shows_so_many_words_and_counts_the_rest(language: str, rest: str) -> None:
+    long = " ".join(f"w{n}" for n in range(1000))
+    added = says(with_(sections={"en": {"stance": "You are tiny.", "do": long}}), language)[0]
+    assert rest in added and "w39 " in added and "w40" not in added
+    assert f"w39 {rest}-] {{+short+}}" in reworded(long, "short", language)
+    assert len(reworded("a", "b" * 100_000)) < 200
+
+
+def test_many_changes_of_one_text_and_many_entries_of_one_list_are_counted_not_all_shown() -> None:
+    before = " ".join(f"a{n} same{n} is{n}" for n in range(300))
+    said = reworded(before, before.replace("a", "b").replace("sbme", "same"))
+    assert said.count("{+") <= 20 and said.endswith("... and 280 changes more")
+    entries = says(with_(examples=[f"example {n}" for n in range(5000)]))
+    assert len(entries) <= 45 and "example: added: ... and 4980 more" in " ".join(entries)

@@ -365,3 +365,17 @@ def test_files_on_disk_are_named_when_they_cannot_be_roles(tmp_path: Path) -> No
     (tmp_path / "other.md").write_bytes("id:\nтема".encode("cp1251"))
     with pytest.raises(RoleError, match=r"other\.md, line 2: the file is not UTF-8"):
         roles.load(tmp_path)
+
+
+def test_a_file_over_the_limit_is_refused_with_its_line_and_not_read_whole(tmp_path: Path) -> None:
+    data = SMALL.encode() + b"so it goes on\n" * (roles.MAX_BYTES // 14)
+    (tmp_path / "tiny.md").write_bytes(data * 4)
+    line = data[:roles.MAX_BYTES].count(b"\n") + 1
+    with pytest.raises(RoleError, match=rf"tiny.md, line {line}: .* 256 KiB"):
+        roles.load(tmp_path)
+    assert len(roles.on_disk(tmp_path)["tiny.md"]) == roles.MAX_BYTES + 1
+    (tmp_path / "tiny.md").write_bytes(data[:roles.MAX_BYTES])
+    assert roles.load(tmp_path).ids == ("tiny",)
+    (tmp_path / roles.COUNCIL).write_bytes(b"max_n: 3\n" + b"#" * roles.MAX_BYTES)
+    with pytest.raises(RoleError, match=r"council.yaml, line 2: .* 256 KiB"):
+        roles.load(tmp_path)

@@ -5,6 +5,7 @@ import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -71,6 +72,15 @@ def test_a_message_like_nothing_known_goes_to_the_default_and_says_so(router: Ro
     assert router.route(message).abstained
     assert route.role == "mentor"
     assert ("по умолчанию" in route.reason) if text.language(message) == "ru" else ("default" in route.reason)
+
+
+@pytest.mark.parametrize(("message", "who"), [("zxqv wvzq", "Nobody's"), ("ъьъ ыщъ", "Ничьё")])
+def test_what_is_nobodys_says_so_first_and_sells_no_other_role(router: Router, message: str, who: str) -> None:
+    route = router.route(message)
+    assert route.reason.startswith(who)
+    assert "%" not in route.reason
+    title = next(role.title for role in roles.seed().roles if role.id == "mentor")
+    assert title.of(text.language(message)) in route.reason.split(":")[0]
 
 
 def test_probabilities_cover_all_roles_and_sum_to_one(router: Router) -> None:
@@ -225,7 +235,7 @@ def test_what_is_like_no_example_is_marked_and_still_has_a_likeliest_label() -> 
     route = Router.fit(WEATHER, embedder=False).route("quarterly bookkeeping")
     assert route.abstained
     assert route.role in route.probabilities
-    assert "No example is near" in route.reason
+    assert route.reason.startswith("Nobody's: no example is near")
 
 
 def test_a_label_none_is_a_label_that_abstains() -> None:
@@ -237,6 +247,95 @@ def test_a_label_none_is_a_label_that_abstains() -> None:
 def test_nothing_to_fit_on_is_refused() -> None:
     with pytest.raises(UsageError, match="no examples"):
         Router.fit([])
+
+
+@pytest.mark.parametrize(("examples", "why"), [
+    ([("one", 1), ("another", "1")], "label 1 of example 1 is no str"),
+    ([("one", "a"), ("another", None)], "label None of example 2 is no str"),
+    ([("one", "a"), (None, "b")], "text of example 2 is no str but a NoneType"),
+    ([(b"one", "a")], "text of example 1 is no str but a bytes"),
+    ([("one", "a", "b")], "Example 1 is no pair"),
+    ([("one",)], "Example 1 is no pair"),
+    (["ab", "cd"], "Example 1 is no pair"),
+    ([7], "Example 1 is no pair"),
+    ([{"one": "a", "two": "b"}], "Example 1 is no pair"),
+    ({"hi": "a", "ho": "b"}, "Example 1 is no pair"),
+    ("hello", "Example 1 is no pair"),
+    (None, "no examples"),
+    ([("one", "a"), (" \n", "b")], "text of example 2 is empty"),
+])
+def test_what_is_no_pair_of_a_text_and_a_label_is_refused_by_its_number(examples: Any, why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        Router.fit(examples, embedder=False)
+
+
+def test_only_a_text_is_routed_or_learned() -> None:
+    router = Router.fit(WEATHER, embedder=False)
+    for bad in (None, 7, b"rain"):
+        with pytest.raises(UsageError, match="is no text"):
+            router.route(bad)  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="is no text"):
+            router.learn(bad, "rain")  # type: ignore[arg-type]
+
+
+def test_lone_surrogates_never_reach_an_embedder() -> None:
+    """Tokenizers raise TypeError for them."""
+
+    class Strict(WordVectors):
+        def embed(self, texts: Sequence[str]) -> list[list[float]]:
+            for each in texts:
+                each.encode()
+            return super().embed(texts)
+
+    router = Router.fit([("rain \ud800 today", "wet\udfff"), ("sun today", "dry"), ("dust today", "dusty")], Strict())
+    router.learn("drizzle \udc00", "dry")
+
+    assert router.route("rain \ud800 today").role == "wet\udfff"
+    assert router.route("drizzle \udc00").role == "dry"
+    assert router.route("rain \ud800 today").nearest[0].text == "rain \ufffd today"
+
+
+FEW = [("hello", "greeting"), ("bye", "parting")]
+
+
+@pytest.mark.parametrize("message", ["", " ", "🔥", "?!", "zxqv wvzq", "quarterly bookkeeping"])
+@pytest.mark.parametrize("embedder", [None, False, WordVectors()], ids=["minilm", "words", "hashed"])
+@pytest.mark.parametrize("examples", [FEW, FEW[:1]], ids=["two labels", "one label"])
+def test_a_few_examples_claim_nothing_that_is_like_none_of_them(
+        examples: list[tuple[str, str]], embedder: Any, message: str) -> None:
+    route = Router.fit(examples, embedder).route(message)
+    assert route.abstained
+    assert sum(route.probabilities.values()) == pytest.approx(1)
+
+
+def test_a_few_examples_claim_what_is_like_them() -> None:
+    router = Router.fit(FEW)
+    assert not any(router.route(message).abstained for message in ("hello", "hi there", "good morning", "Bye!"))
+    assert router.route("hi there").role == "greeting"
+    assert router.route("goodbye my friend").role == "parting"
+    assert Router.fit([("🔥", "fire"), ("🌊", "sea")]).route("🔥").role == "fire"
+    assert not Router.fit([("🔥", "fire"), ("🌊", "sea")]).route("🔥").abstained
+
+
+def test_one_label_claims_its_examples_and_only_what_is_like_them() -> None:
+    router = Router.fit(WEATHER[:7], embedder=False)
+    assert set(router.route("will it rain tomorrow").probabilities) == {"rain"}
+    assert not router.route("will it rain tomorrow").abstained
+    assert router.route("quarterly bookkeeping").abstained
+
+
+@pytest.mark.parametrize("embedder", [False, WordVectors()], ids=["words", "hashed"])
+@pytest.mark.parametrize("rest", [[], WEATHER], ids=["few", "many"])
+def test_a_text_under_two_labels_is_shared_by_them(rest: list[tuple[str, str]], embedder: Any) -> None:
+    router = Router.fit([("a gale of hail", "wind"), ("a gale of hail", "snow"), *rest], embedder)
+    for message in ("a gale of hail", "A gale of hail!"):
+        shares = router.route(message).probabilities
+        assert 0.3 < shares["wind"] < 0.7
+        assert 0.3 < shares["snow"] < 0.7
+        assert {(each.role, each.text) for each in router.route(message).nearest[:2]} == {
+            ("wind", "a gale of hail"), ("snow", "a gale of hail")}
+    router.learn("a gale of hail", "snow")
+    assert router.route("a gale of hail").probabilities["snow"] > 0.9
 
 
 def test_a_correction_holds_at_once_for_the_text_and_what_is_like_it() -> None:
@@ -281,9 +380,9 @@ def test_a_label_outside_the_map_is_refused() -> None:
 
 def test_a_hundred_corrections_cost_less_than_a_second_for_the_next_message() -> None:
     router = Router(roles.seed(), corrections=[(f"Sort drawer number {n} by size", "architect") for n in range(100)])
-    start = time.perf_counter()
+    start = time.process_time()  # measured 0.2 to 0.5 s; a busy machine stays out of it
     assert router.route("Sort the drawers").role == "architect"
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 def test_the_reason_says_why_the_runner_up_lost(router: Router) -> None:

@@ -1,6 +1,7 @@
 """Words, sentences and languages, in Russian and English."""
 from __future__ import annotations
 
+import time
 import unicodedata
 
 import pytest
@@ -80,3 +81,9 @@ def test_a_lone_surrogate_becomes_a_replacement_character() -> None:
     """SQLite, LanceDB and llama.cpp all refuse it; a message must not be lost for one half of an emoji."""
     assert text.clean("a\ud83db") == "a\ufffdb"
     assert text.clean("\ud83d\ude00 да") == "\U0001f600 да"
+
+
+def test_a_long_run_of_marks_costs_no_more_than_its_length() -> None:
+    began = time.process_time()
+    assert text.sentences("." * 200_000 + "x") == [(0, 200_001)]
+    assert time.process_time() - began < 2

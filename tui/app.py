@@ -299,12 +299,12 @@ class TwinApp(App[None]):
         """The line below: where one is, who answers, the core, and what to press."""
         parts = [*([f"line {self.line.title}"] if self.line else []), self.answers()]
         if self.last and self.last.route and not self.last.route.asked:
-            parts[-1] += f" → {self.last.route.role} {self.last.route.probability:.0%}"
+            parts[-1] += f" → {self.last.route.role} {self.last.route.sure}"
         if self._core:
             parts.append(self._core)
         if self.last and self.last.turn:
             usage = self.last.turn.usage
-            read = f"{usage.prompt_tokens:,} read, " if usage.prompt_tokens else ""  # a council counts what it wrote
+            read = f"{usage.prompt_tokens:,} read, " if usage.prompt_tokens else ""
             parts.append(f"{read}{usage.generated:,} written")
         if self._busy:
             parts.append("stopping …" if self._stop.is_set() else "esc stops")

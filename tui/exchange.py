@@ -165,9 +165,9 @@ class Exchange(Vertical):
 
 def badge(route: Route, who: str = "") -> Content:
     """The role (or `who` answers instead), how sure the router is of it, and the reason in words."""
-    sure = "asked for" if route.asked else f"{route.probability:.0%}"
     return Content.assemble((f" {printable(who or route.role)} ", "bold $text-primary on $primary-muted"),
-                            f" {printable(f'{route.role} {sure}' if who else sure)}  ", one_line(route.reason))
+                            f" {printable(f'{route.role} {route.sure}' if who else route.sure)}  ",
+                            one_line(route.reason))
 
 
 def memory_line(number: int, memory: Recalled) -> Content:

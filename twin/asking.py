@@ -24,10 +24,11 @@ from twin.prompt_view import PromptView, view
 from twin.records import Records
 from twin.role_book import RoleBook
 from twin.roles import Role, RoleMap
-from twin.router import Router
+from twin.router import Router, cleaned
 from twin.types import (
     Adapter,
     Answered,
+    Control,
     Embedder,
     Engine,
     Event,
@@ -50,6 +51,7 @@ from twin.types import (
 
 ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
 ABLE = 3e9  # parameters from which a core may put hypotheses in words of its own
+CONTROL = "(control)"  # its name in Verdict.failed; no role can have it
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
 
@@ -101,7 +103,7 @@ class Asking:
         self._about = about
         self._keeps_typed = keeps_typed
         self.book = RoleBook(home, self.archive)
-        self._router: Router | None = None
+        self._router: tuple[Router, dict[str, str]] | None = None  # and the corrections it knows: texts, labels
         self._calibrated: tuple[tuple[str, str], Calibration | None] | None = None
 
     # ---- what stands before any question -----------------------------------------------------------------------
@@ -122,12 +124,19 @@ class Asking:
             raise InputError(f"{own} cannot be read ({error}).", "Save it as UTF-8 text, or remove it.") from error
 
     def router(self, role_map: RoleMap) -> Router:
-        """The router of a map, with what the person corrected."""
-        if self._router is None or self._router.role_map.version != role_map.version:
-            said = [(one.text, one.label) for one in self.archive.corrections()
-                    if one.label in role_map.ids or one.label == NOBODY]
-            self._router = Router(role_map, self.embedder, corrections=said)
-        return self._router
+        """The router of a map, with what the person corrected by now, here or in another process. It learns what is
+        new; where a text was taken back it is made anew, so that nothing of it is left."""
+        said = {one.text: one.label for one in self.archive.corrections()
+                if one.label in role_map.ids or one.label == NOBODY}
+        router, known = self._router or (None, {})
+        if router is None or router.role_map.version != role_map.version or not known.keys() <= said.keys():
+            router = Router(role_map, self.embedder, corrections=list(said.items()))
+        else:
+            for question, label in said.items():
+                if known.get(question) != label:
+                    router.learn(question, label)
+        self._router = router, said
+        return router
 
     def route(self, question: str) -> Route:
         """Whom a message would go to."""
@@ -244,10 +253,11 @@ class Asking:
             said)
         if asked.control and not cancel():
             best = _best(names, calibration)
-            verdict = replace(verdict, control=council.control(
-                engine, prompts[best], samplings[best], verdict.tokens, role=best, memories=shared.memories,
-                embedder=self.embedder, cancel=cancel))
-        usage = Usage(generated=verdict.tokens, total_s=verdict.seconds, finish="cancelled" if cancel() else "stop")
+            verdict = _controlled(verdict, lambda: council.control(
+                engine, prompts[best], samplings[best], verdict.tokens, role=best, question=asked.question,
+                memories=shared.memories, embedder=self.embedder, cancel=cancel))
+        usage = Usage(verdict.prompt_tokens, verdict.reused, generated=verdict.tokens, first_token_s=verdict.first_s,
+                      total_s=verdict.seconds, finish="cancelled" if cancel() else "stop")
         return replace(self._made(ready, shared, "".join(said), usage), verdict=verdict)
 
     def _side_by_side(self, ready: _Ready, members: Sequence[Role]) -> dict[str, Prompt]:
@@ -266,7 +276,7 @@ class Asking:
 
     def calibration(self, role_map: RoleMap) -> Calibration | None:
         """What the probe made of the council's weights on this core and map; None until it was run to its end."""
-        key = self._engine().id, role_map.version
+        key = self._engine().id, probe.version(role_map)
         if self._calibrated is None or self._calibrated[0] != key:
             self._calibrated = key, probe.calibration(self.archive, *key, probe.questions())
         return self._calibrated[1]
@@ -337,13 +347,10 @@ class Asking:
         return engine.prepare(replace(made, prefix=past), keep=keep, cancel=cancel)
 
     def correct(self, turn: str, label: str) -> Correction:
-        """This turn's message was for that role ('none': for nobody); the router knows it at once."""
-        role_map = self.role_map
+        """This turn's message was for that role ('none': for nobody); the next route knows it."""
         if label != NOBODY:
-            role_map.role(label)
-        said = self.archive.correct(turn, label)
-        self.router(role_map).learn(said.text, label)
-        return said
+            self.role_map.role(label)
+        return self.archive.correct(turn, label)
 
 
 def _able(engine: Engine) -> bool:
@@ -362,6 +369,14 @@ def _best(names: Sequence[str], calibration: Calibration | None) -> str:
     return max(names, key=rate_of)
 
 
+def _controlled(verdict: Verdict, control: Callable[[], Control]) -> Verdict:
+    """The verdict with its control; a control that fails is named and costs nothing of what the council said."""
+    try:
+        return replace(verdict, control=control())
+    except TwinError as error:
+        return replace(verdict, failed={**verdict.failed, CONTROL: f"{type(error).__name__}: {error.what}"})
+
+
 def _collected(events: Generator[Event, None, Verdict], said: list[str]) -> Generator[Event, None, Verdict]:
     """The same events; the text of the answer goes to `said`."""
     while True:
@@ -376,7 +391,7 @@ def _collected(events: Generator[Event, None, Verdict], said: list[str]) -> Gene
 
 
 def _clean(question: str) -> str:
-    question = text.clean(question).strip()
+    question = cleaned(question).strip()
     if not question:
         raise UsageError("The question is empty.", "Write what you want to ask.")
     return question

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 home_option = click.option("--home", type=click.Path(path_type=Path, file_okay=False),
                            help="Where this twin lives (default: TWIN_HOME or your data folder).")
-events_option = click.option("--events", is_flag=True, help="One JSON document a line for each event, as it comes.")
+events_option = click.option("--events", is_flag=True,
+                             help="One JSON document a line for each event; the last one tells how it ended.")
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 model_option = click.option("--model", help="Core to use: a name of `twin models list` or a GGUF path.")
 
@@ -60,8 +61,11 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             status = function(*args, **kwargs)
         except TwinError as error:
-            if kwargs.get("as_json"):
-                show({"error": type(error).__name__, "what": error.what, "next_step": error.next_step})
+            said = {"error": type(error).__name__, "what": error.what, "next_step": error.next_step}
+            if kwargs.get("events"):
+                show({"event": "Failed", **said}, indent=None)
+            elif kwargs.get("as_json"):
+                show(said)
             note(f"twin: {error}")
             sys.exit(error.exit_status)
         except BrokenPipeError:
@@ -72,6 +76,14 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         if status:
             sys.exit(status)
     return run
+
+
+def handed_down(context: click.Context, **options: Any) -> bool:
+    """Whether a verb of a group follows; what was said before that verb then holds for it."""
+    if context.invoked_subcommand is None:
+        return False
+    context.default_map = {context.invoked_subcommand: options}
+    return True
 
 
 @contextmanager
@@ -90,18 +102,23 @@ def brief(text: str, width: int = 160) -> str:
 
 
 class Bar:
-    """Progress on stderr: one line that overwrites itself on a terminal, one line a stage elsewhere."""
+    """Progress on stderr: on a terminal one line that overwrites itself, elsewhere one line a stage or, with `every`,
+    one for so many done. `done` and `total` are those of the last call."""
 
-    def __init__(self) -> None:
-        self._stage = ""
+    def __init__(self, every: int = 0) -> None:
+        self.done, self.total = 0, 0
+        self._stage, self._every = "", every
 
     def __call__(self, stage: str, done: int, total: int | None) -> None:
         count = f"{done:,}" + (f" of {total:,}" if total else "")
         if sys.stderr.isatty():
             click.echo(f"\r\x1b[K{stage}: {count}", nl=bool(total and done >= total), err=True)
+        elif self._every:
+            if stage != self._stage or (done != self.done and (not done % self._every or done == total)):
+                note(f"{stage}: {count}")
         elif stage != self._stage:
             note(f"{stage} ...")
-        self._stage = stage
+        self._stage, self.done, self.total = stage, done, total or 0
 
 
 _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
@@ -203,7 +220,7 @@ def _draw(event: Event, recalled: list[Recalled]) -> None:
     from twin.types import Answered, Hypothesis, Interrupted, Recalled, Routed, Token
 
     if isinstance(event, Routed):
-        note(f"[{event.route.role} {event.route.probability:.0%}] {brief(event.route.reason, 300)}")
+        note(f"[{event.route.role} {event.route.sure}] {brief(event.route.reason, 300)}")
     elif isinstance(event, Recalled):
         recalled.append(event)
     elif isinstance(event, Hypothesis):

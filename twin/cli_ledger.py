@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twin import __version__
-from twin.cli import brief, home_option, json_option, note, plain, show, verb
+from twin.cli import Bar, brief, handed_down, home_option, json_option, note, plain, show, verb
 from twin.errors import UsageError
 from twin.text import one_line
 
@@ -35,8 +35,7 @@ def _store(home: Path | None) -> Ledger:
 @verb
 def ledger(context: click.Context, language: str, home: Path | None, as_json: bool) -> None:
     """Hypotheses: what each predicts, what was measured, and the verdict by arithmetic."""
-    if context.invoked_subcommand is not None:  # what was said before the verb holds for the verb
-        context.default_map = {context.invoked_subcommand: {"language": language, "home": home, "as_json": as_json}}
+    if handed_down(context, language=language, home=home, as_json=as_json):
         return
     found = _store(home).entries()
     if as_json:
@@ -136,7 +135,7 @@ def measure(id: str, value: float, low: float, high: float, n: int, environment:
 @verb
 def report(file: Path, home: Path | None, as_json: bool) -> None:
     """Read a saved thread or article (text, Markdown, HTML): results that others report, as verbatim quotes."""
-    found = _store(home).report(file)
+    found = _store(home).report(file, progress=Bar())
     if as_json:
         show([{**_document(entry, "en"), "added": new} for entry, new in found])
         return

@@ -1,17 +1,30 @@
 """The command line of routing and of lines of thinking: whom a message is for, and a turn asked again another way."""
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from twin.cli import brief, drawn, home_option, json_option, model_option, note, opened, plain, show, verb
+from twin.archive import NOBODY
+from twin.cli import (
+    brief,
+    drawn,
+    handed_down,
+    home_option,
+    json_option,
+    model_option,
+    note,
+    opened,
+    plain,
+    show,
+    verb,
+)
 from twin.errors import UsageError
-from twin.text import printable
+from twin.text import clean, printable
 
 if TYPE_CHECKING:
-    from twin.chat import Twin
     from twin.lines import Line
     from twin.types import Turn
 
@@ -30,12 +43,18 @@ def route(message: str, home: Path | None, as_json: bool) -> None:
     if as_json:
         show(found)
         return
+    if found.abstained:
+        click.echo(printable(found.reason))
     for name, probability in sorted(found.probabilities.items(), key=lambda one: -one[1]):
         chosen = "*" if name == found.role else " "
         click.echo(f"{chosen} {name:14} {probability:4.0%}")
-    click.echo(printable(found.reason))
+    if not found.abstained:
+        click.echo(printable(found.reason))
     for example in found.nearest:
         click.echo(f"  {example.similarity:.2f} {example.role}: {brief(example.text, 100)}")
+
+
+_NOBODY = {NOBODY, "nobody", "никто", "никому"}  # as the other faces call it
 
 
 @click.command()
@@ -45,17 +64,18 @@ def route(message: str, home: Path | None, as_json: bool) -> None:
 @json_option
 @verb
 def correct(role: str, turn: str, home: Path | None, as_json: bool) -> None:
-    """Say whom a message was for: `twin correct critic`. 'none': no role should have claimed it.
+    """Say whom a message was for: `twin correct critic`. 'none' or 'nobody': no role should have claimed it.
 
     The router learns it. What you do not correct teaches it nothing.
     """
     with opened(home) as twin:
-        said = twin.correct(twin.lines.turn(turn), role)
+        label = NOBODY if role.casefold() in _NOBODY and role not in twin.role_map.ids else role
+        said = twin.correct(twin.lines.turn(turn), label)
         again = twin.route(said.text)
     if as_json:
         show({**plain(said), "now": again.role, "abstained": again.abstained})
         return
-    click.echo(f"{said.label}: {brief(said.text, 100)}")
+    click.echo(f"{'nobody' if said.label == NOBODY else said.label}: {brief(said.text, 100)}")
     note("Such a message goes to nobody in particular now." if again.abstained
          else f"Such a message goes to {again.role} now ({again.probability:.0%}).")
 
@@ -91,43 +111,60 @@ def fork(turn: str, role: str | None, instruction: str, sampling: tuple[str, ...
 
     TURN is an id or its beginning; without it the last turn. With --ask the line goes on after the turn instead.
     """
+    if question is not None and not clean(question).strip():
+        raise UsageError("The question is empty.", "Write what to ask, or leave --ask out to ask the same again.")
     with opened(home, model) as twin:
         line, asked = twin.fork(turn, role=role, instruction=instruction, sampling=_settings(sampling), council=council,
                                 after=question is not None, name=name)
         note(f"line {line.id[:8]}{f' ({printable(name)})' if name else ''} of {line.parent[:8]}")
-        said = drawn(twin, question or asked.question, quiet=as_json, conversation=line.id)
+        try:
+            said = drawn(twin, question or asked.question, quiet=as_json, conversation=line.id)
+        except BaseException:
+            if twin.lines.take_back(line):
+                note("Nothing was answered on it: the line is taken back.")
+            raise
         if as_json:
             show({"line": plain(line), "turn": plain(said)})
 
 
 @click.group(invoke_without_command=True)
+@click.option("--all", "everything", is_flag=True, help="Dropped lines too.")
 @home_option
 @json_option
 @click.pass_context
 @verb
-def lines(ctx: click.Context, home: Path | None, as_json: bool) -> None:
-    """Lines of thinking: list them, compare what they came to, name, keep or drop them."""
-    if ctx.invoked_subcommand is not None:
+def lines(context: click.Context, everything: bool, home: Path | None, as_json: bool) -> None:
+    """Lines of thinking: list them, compare what they came to, name, keep or drop them.
+
+    Dropped lines are left out, with --json too, unless you say --all.
+    """
+    if handed_down(context, home=home, as_json=as_json):
         return
     with opened(home) as twin:
-        tree = [(line, twin.archive.turns(line.id)) for chat in _chats(twin) for line in twin.lines.all(chat)]
+        tree = [(depth, line, twin.archive.turns(line.id)) for chat in twin.lines.trunks()
+                for depth, line in _tree(twin.lines.all(chat))]
+    shown = [one for one in tree if everything or one[1].state != "dropped"]
     if as_json:
-        show([{**plain(line), "turns": [turn.id for turn in turns]} for line, turns in tree])
+        show([{**plain(line), "turns": [turn.id for turn in turns]} for _, line, turns in shown])
         return
-    for line, turns in tree:
-        indent = "  " if line.parent else ""
+    for depth, line, turns in shown:
+        indent = "  " * depth
         state = f" [{line.state}]" if line.state != "open" else ""
         click.echo(f"{indent}{line.id[:8]} {printable(line.title)}{state}")
         for turn in turns:
             click.echo(f"{indent}    {turn.id[:8]} {_who(turn)}: {brief(turn.question, 80)}")
     if not tree:
         note("Nothing was asked yet.")
+    elif len(shown) < len(tree):
+        note(f"{len(tree) - len(shown)} dropped; --all shows them too.")
 
 
-def _chats(twin: Twin) -> list[str]:
-    """Conversations that are no line, in the order of their first turns."""
-    made = {line.id for line in twin.lines.all()}
-    return [chat for chat in dict.fromkeys(turn.conversation for turn in twin.archive.turns()) if chat not in made]
+def _tree(lines: Sequence[Line], parent: str = "", depth: int = 0) -> Iterator[tuple[int, Line]]:
+    """Each line under the one it leaves, with its depth."""
+    for line in lines:
+        if line.parent == parent:
+            yield depth, line
+            yield from _tree(lines, line.id, depth + 1)
 
 
 def _who(turn: Turn) -> str:
@@ -179,7 +216,7 @@ def keep(name: str, home: Path | None, as_json: bool) -> None:
 @json_option
 @verb
 def drop(name: str, home: Path | None, as_json: bool) -> None:
-    """Drop a line: faces no longer show it, and nothing of it is deleted."""
+    """Drop a line: it is listed with --all only, and nothing of it is deleted. `keep` brings it back."""
     with opened(home) as twin:
         _changed(twin.lines.change(name, state="dropped"), as_json)
 

@@ -9,7 +9,7 @@ import click
 
 from twin import roles as role_map
 from twin.archive.role_maps import Maps
-from twin.cli import brief, home_option, json_option, note, plain, show, verb
+from twin.cli import brief, handed_down, home_option, json_option, note, plain, show, verb
 from twin.errors import InputError, RoleError, UsageError
 from twin.home import Home, write_atomically
 from twin.role_book import RoleBook
@@ -34,9 +34,15 @@ def _now(book: RoleBook) -> RoleMap:
     return found
 
 
-@click.group()
-def roles() -> None:
+@click.group(invoke_without_command=True)
+@home_option
+@json_option
+@click.pass_context
+@verb
+def roles(context: click.Context, home: Path | None, as_json: bool) -> None:
     """The roles that answer: Markdown files in your home, yours to edit, with every version kept."""
+    if not handed_down(context, home=home, as_json=as_json):
+        _list(home, as_json)
 
 
 # ---- now -------------------------------------------------------------------------------------------------------------
@@ -47,6 +53,10 @@ def roles() -> None:
 @verb
 def list_(home: Path | None, as_json: bool) -> None:
     """Who may answer, and when a council is called."""
+    _list(home, as_json)
+
+
+def _list(home: Path | None, as_json: bool) -> None:
     book = _book(home)
     found = _now(book)
     if as_json:
@@ -100,7 +110,8 @@ def show_(id: str, home: Path | None, as_json: bool) -> None:
 def edit(id: str, language: str, home: Path | None, as_json: bool) -> None:
     """Open a role's file (or `council`) in $VISUAL or $EDITOR, then say what changed, or what is wrong with it."""
     book = _book(home)
-    before = _in_force(book.ensure)
+    before, broken = _in_force(book.ensure)
+    broken = broken or book.refusal
     file = _file(book, id)
     try:
         click.edit(filename=str(file))
@@ -112,16 +123,22 @@ def edit(id: str, language: str, home: Path | None, as_json: bool) -> None:
         raise RoleError(book.refusal.what, f"The roles stay as they were before the edit. Correct it with `twin roles "
                         f"edit {id}`, or take back a version of `twin roles history`.")
     said = changes(before, after, language) if before else []
-    show({"version": after.version, "changes": said}) if as_json else _draw(said, "The content is as it was.")
+    if as_json:
+        show({"version": after.version, "changes": said, "mended": broken is not None})
+        return
+    if broken is not None:
+        meanwhile = "This is the first map that can be read" if before is None else (
+            "Other than what was in force meanwhile" if said else "It says what was in force meanwhile")
+        note(f"{broken.what} That is mended now. {meanwhile}{':' if said else '.'}")
+    _draw(said, "" if broken else "The content is as it was.")
 
 
-def _in_force(read: Callable[[], RoleMap]) -> RoleMap | None:
-    """The map before the command; None where a broken file is the only one there ever was."""
+def _in_force(read: Callable[[], RoleMap]) -> tuple[RoleMap | None, RoleError | None]:
+    """The map before the command; None and the reason where a broken file is the only one there ever was."""
     try:
-        return read()
+        return read(), None
     except RoleError as error:
-        note(error.what)
-        return None
+        return None, error
 
 
 def _file(book: RoleBook, id: str) -> Path:
@@ -140,7 +157,7 @@ def _file(book: RoleBook, id: str) -> Path:
 def _draw(lines: list[str], nothing: str) -> None:
     for line in lines:
         click.echo(printable(line))
-    if not lines:
+    if not lines and nothing:
         note(nothing)
 
 
@@ -169,7 +186,7 @@ def check(files: tuple[Path, ...], home: Path | None, as_json: bool) -> int:
 
 def _bytes(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        return role_map.read_bytes(file)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).", "Name a role file.") from error
 
@@ -228,12 +245,18 @@ def history(limit: int, language: str, home: Path | None, as_json: bool) -> None
 def rollback(which: str, language: str, home: Path | None, as_json: bool) -> None:
     """Put an earlier version back, byte for byte. WHICH: its number in the history, or how its version begins."""
     book = _book(home)
-    before = _in_force(book.current)
+    before, broken = _in_force(book.current)
     made = book.rollback(which)
     number = book.history(limit=1)[0].number
     said = changes(before, made, language) if before else []
     if as_json:
-        show({"version": made.version, "number": number, "changes": said})
+        show({"version": made.version, "number": number, "changes": said, "aside": book.aside})
         return
-    _draw(said, "The content is as it was.")
-    note(f"Version {made.version[:12]} is in force as #{number}; what stood there before is kept in the history.")
+    if broken is not None:
+        note(broken.what)
+    _draw(said, "" if broken else "The content is as it was.")
+    kept = "; what stood there before is kept in the history." if not book.aside else (
+        ". What stood there before could not be read, so no history holds it; it is renamed:")
+    note(f"Version {made.version[:12]} is in force as #{number}{kept}")
+    for name, now in book.aside.items():
+        note(f"  {name} -> {book.home.roles / now}")

@@ -28,6 +28,7 @@ from twin.types import (
     Route,
     Sampling,
     Token,
+    Usage,
     Verdict,
     Weighed,
     never,
@@ -98,6 +99,9 @@ class _Heard:
     hypotheses: list[Hypothesis]
     failed: dict[str, str]
     tokens: int = 0
+    prompt_tokens: int = 0
+    reused: int = 0
+    first_s: float = 0.0
     stopped: bool = False
     error: TwinError | None = None
 
@@ -141,20 +145,24 @@ def _synthesised(engine: Engine, verdict: Verdict, question: str, cancel: Callab
     except TwinError as error:
         failed = {**verdict.failed, synthesis.SYNTHESIS: f"{type(error).__name__}: {error.what}"}
         return synthesis.answer(verdict, question), replace(verdict, failed=failed)
-    return answer, replace(verdict, tokens=verdict.tokens + usage.generated)
+    return answer, replace(verdict, tokens=verdict.tokens + usage.generated, reused=verdict.reused + usage.reused,
+                           prompt_tokens=verdict.prompt_tokens + usage.prompt_tokens)
 
 
 def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str, Sampling], memories: int, brief: bool,
           cancel: Callable[[], bool]) -> Generator[Event, None, _Heard]:
     """Pull the members one after the other; those with the same adapters are written in one batch meanwhile."""
-    heard, form = _Heard([], {}), schema(memories, brief=brief)
+    began, heard, form = time.perf_counter(), _Heard([], {}), schema(memories, brief=brief)
     streams = engine.stream_many(list(prompts.values()), [samplings[role] for role in prompts],
                                  schemas=[form] * len(prompts), cancel=cancel)
     try:
         for role, stream in zip(prompts, streams, strict=True):
             try:
                 raw, last = _read(stream)
-                heard.tokens += last.usage.generated if last.usage else 0
+                used = last.usage or Usage()
+                heard.tokens += used.generated
+                heard.prompt_tokens += used.prompt_tokens
+                heard.reused += used.reused
                 heard.stopped |= last.finish == "cancelled"
                 if last.finish == "cancelled":
                     continue
@@ -165,6 +173,7 @@ def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str,
                     heard.error = heard.error or error
                 continue
             heard.hypotheses.append(made)
+            heard.first_s = heard.first_s or time.perf_counter() - began
             yield made
     finally:
         for stream in streams:
@@ -196,7 +205,8 @@ def _weighed(heard: _Heard, question: str, memories: Sequence[Recalled], calibra
     place = {i: rank for rank, c in enumerate(order) for i in groups[c]}
     marked = tuple(replace(one, opinion=place[i], weight=opinions[place[i]].weight)
                    for i, one in enumerate(heard.hypotheses))
-    return synthesis.settled(Verdict(marked, opinions, none, votes, known.n, failed=heard.failed, tokens=heard.tokens))
+    return synthesis.settled(Verdict(marked, opinions, none, votes, known.n, failed=heard.failed, tokens=heard.tokens,
+                                     prompt_tokens=heard.prompt_tokens, reused=heard.reused, first_s=heard.first_s))
 
 
 # ---- the control --------------------------------------------------------------------------------------------------

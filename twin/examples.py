@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from twin import text as plain
 from twin.linear import Confidence, Floats, Lexicon, Linear, sharpness, softmax, spread_around
@@ -31,6 +32,10 @@ _LEAD = 0.2
 _GLOSSED = 0.3
 # Share from which an embedder counts as one that reads a language: MiniLM gets up to 0.3 of Russian, by chance.
 _HEARS = 0.5
+# With too few examples to be calibrated: what a message must exceed to be like any of them, by words and by cosine. An
+# ending in common makes .11 by words; an emoji has .32 to 'hello' by MiniLM, 'good morning' .54.
+_LEAST, _APART = 0.12, 0.4
+_SAME = 0.9  # likeness from which a message counts as the text of an example
 _SHOWN = 60  # nearest examples that are looked at for the reason
 _NAMED = 0.25  # share of the examples nearest to their own label's name from which names count as examples
 
@@ -91,9 +96,11 @@ class Model:
         self.reader: Reader | None = None
         self.vectors, self.share = np.zeros((0, 0)), 0.0
         self.sure, self.power, self.near_enough = Confidence(), 12.0, 0.05
+        self.least, self.apart = 0.02, -1.0  # by words, by cosine: no nearer than that to any example is strange
+        self.shared = _shared(rows, self.column)
         texts = [row.request for row in rows]
         if named:
-            texts += [name.replace("_", " ").replace("-", " ") for name in labels]
+            texts += [plain.clean(name).replace("_", " ").replace("-", " ") for name in labels]
         self.words, self.pieces = Lexicon([_words(text) for text in texts]), Lexicon([_pieces(text) for text in texts])
         kernel = self._mix(texts, readers)
         if named and not self._names_speak(kernel):
@@ -104,6 +111,8 @@ class Model:
         self.linear = Linear.fit(kernel, targets, _NOISE)
         if (self.own & self.claimed).sum() >= _FEW and len(labels) > 1:
             self._calibrate(kernel, targets)
+        else:
+            self.least, self.apart = _LEAST, self._apart()
 
     def _mix(self, texts: Sequence[str], readers: Sequence[Reader]) -> Floats:
         """The likeness (n, n) of all texts, with the first reader that leave-one-out over the own examples finds of
@@ -156,29 +165,55 @@ class Model:
         self.sure = Confidence.fit(evidence, best.argmax(axis=1) == column)
         self.near_enough = float(np.quantile(evidence, _STRANGE if self.claimed.all() or not self.share else 0))
 
-    def likeness(self, request: str) -> Floats:
-        """(n,): likeness of a message to each example (and name), about 0..1."""
+    def _apart(self) -> float:
+        """The cosine that examples of different labels have, on average, but no less than _APART: unlike texts have .1
+        with one embedder and .7 with another."""
+        differ = self.column[:, None] != self.column
+        if self.reader is None or not differ.any():
+            return _APART
+        vectors = self.vectors[:len(self.rows)]
+        return max(_APART, float((vectors @ vectors.T)[differ].mean()))
+
+    def likeness(self, request: str) -> tuple[Floats, bool]:
+        """(n,): likeness of a message to each example (and name), about 0..1; and whether anything at all is known of
+        it: words, or parts of words, that an example of a label has, or an embedder that finds it near one."""
         lexical = (self.words.cosines(_words(request)) + self.pieces.cosines(_pieces(request))) / 2
+        claimed = np.flatnonzero(self.claimed)
+        spoken = bool((lexical[claimed] > self.least).any())
         if self.reader is None:
-            return lexical[:self.used]
-        dense = np.exp(_WIDTH * (self.vectors @ self.reader.message(request) - 1))
-        return np.asarray((1 - self.share) * lexical + self.share * dense)[:self.used]
+            return lexical[:self.used], spoken
+        cosines = self.vectors @ self.reader.message(request)
+        likeness = (1 - self.share) * lexical + self.share * np.exp(_WIDTH * (cosines - 1))
+        return np.asarray(likeness)[:self.used], spoken or bool((cosines[claimed] > self.apart).any())
 
     def read(self, request: str) -> Found:
         """What a message is most like. Examples of other languages are shown only where there are no own ones."""
-        likeness = self.likeness(request)
+        likeness, spoken = self.likeness(request)
         scores = self.linear.scores(likeness[None, :])[0]
         near = np.where(self.claimed, likeness[:len(self.rows)], 0)
         nearest = float(near.max()) if len(near) else 0.0
         top = int(scores[:-1].argmax())
         evidence = float(_evidence(scores[None, :-1], np.array([nearest]))[0])
         shares = softmax(self.power * scores[None, :-1])[0]
-        known = nearest > 0.02 and evidence >= self.near_enough and scores[-1] - scores[top] < _LEAD
+        known = spoken and bool(request.strip()) and evidence >= self.near_enough and scores[-1] - scores[top] < _LEAD
         order = np.argsort(np.where(self.own & self.claimed, -near, np.inf), kind="stable")
         order = order[:min(_SHOWN, int((self.own & self.claimed).sum()))]
         shown = tuple(Example(self.rows[i].label, self.rows[i].text, round(max(float(likeness[i]), 0.0), 4))
                       for i in order.tolist())
-        return Found(spread_around(top, self.sure.of(evidence), shares), shown, known)
+        sure = self.sure.of(evidence)
+        same = np.flatnonzero(likeness[:len(self.rows)] > _SAME)
+        split = self.shared.get(self.rows[int(same[likeness[same].argmax()])].request, []) if len(same) else []
+        if top in split:  # the very text was given several labels: it is no surer than they agree
+            sure = min(sure, 1 / len(split))
+        return Found(spread_around(top, sure, shares), shown, known)
+
+
+def _shared(rows: Sequence[Labelled], column: NDArray[np.int_]) -> dict[str, list[int]]:
+    """The columns of texts that were given several labels."""
+    found: dict[str, list[int]] = {}
+    for row, label in zip(rows, column.tolist(), strict=True):
+        found.setdefault(row.request, []).append(label)
+    return {request: labels for request, labels in found.items() if len(labels) > 1}
 
 
 def _evidence(scores: Floats, nearest: Floats) -> Floats:

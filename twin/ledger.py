@@ -24,7 +24,7 @@ from twin.cues import any_of, plain
 from twin.errors import UsageError
 from twin.reported import Reading, Report, better, read_report
 from twin.text import clean, language
-from twin.types import digest
+from twin.types import Progress, digest
 
 Direction = Literal["up", "down"]
 Verdict = Literal["open", "supported", "refuted", "inconclusive", "not_measurable", "reported"]
@@ -233,10 +233,10 @@ class Ledger:
             self.store.add_ledger_event(_row(entry), "credit", asdict(one), unless="measured")
         return self.entry(id)
 
-    def report(self, path: Path) -> list[tuple[Entry, bool]]:
+    def report(self, path: Path, *, progress: Progress | None = None) -> list[tuple[Entry, bool]]:
         """Results that other people report in a saved thread or article, as entries, each with whether it is new.
         Raises InputError for what cannot be read."""
-        rows = [_row(_reported(one)) for one in read_report(path)]
+        rows = [_row(_reported(one)) for one in read_report(path, progress=progress)]
         added: dict[str, bool] = {}
         for name, new in self.store.add_ledger(rows) if rows else ():
             added[name] = added.get(name, False) or new  # a sentence that stands there twice is one entry

@@ -88,18 +88,27 @@ class Lines:
         trunk = [] if root in parents else [Line(root)]
         return trunk + [line for line in lines if _root(line.id, parents) == root]
 
+    def trunks(self) -> list[str]:
+        """The ids of all conversations that are no line, in the order of their first turns."""
+        lines = self.all()
+        parents = {line.id: line.parent for line in lines}
+        begun = [*(turn.conversation for turn in self.archive.turns()), *parents]
+        return list(dict.fromkeys(_root(chat, parents) for chat in begun))
+
     def get(self, name: str) -> Line:
-        """The line with this id, name or beginning of an id; the trunk of a conversation by its id. The newest of
-        several with one name. UsageError when there is none."""
+        """The line with this id, name or beginning of an id; the trunk of a conversation by its id or the beginning of
+        it. The newest of several with one name. UsageError when there is none, and for a beginning of several ids."""
         lines = self.all()
         for line in reversed(lines):
-            if name in (line.id, line.name):
+            if name and name in (line.id, line.name):
                 return line
-        if name and len(begins := [line for line in lines if line.id.startswith(name)]) == 1:
-            return begins[0]
         if name and self.archive.turns(name, limit=1):
             return Line(name)
-        raise UsageError(f"There is no line {name!r}.", "`twin lines` lists them.")
+        found = [line for line in (*lines, *map(Line, self.trunks())) if name and line.id.startswith(name)]
+        if len(found) == 1:
+            return found[0]
+        raise UsageError(f"{'Several lines begin with' if found else 'There is no line'} {name!r}.",
+                         "`twin lines` lists them.")
 
     def of(self, conversation: str) -> Line:
         """The line a chat is; a trunk, with nothing set on it, where it is none."""
@@ -148,6 +157,10 @@ class Lines:
         line = replace(line, state=state or line.state, name=line.name if title is None else title)
         self._save(line)
         return line
+
+    def take_back(self, line: Line) -> bool:
+        """Delete a line on which nothing was asked; whether it was one, else it stays."""
+        return self.archive.delete_line(line.id)
 
     def compare(self, names: Sequence[str]) -> list[Compared]:
         """Lines side by side: what each came to, and how much of it the first one says too (Dice over words)."""

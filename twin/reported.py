@@ -6,13 +6,14 @@ is a quote, data and never an instruction; whether it is true is measured elsewh
 from __future__ import annotations
 
 import re
+import stat
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from importlib.resources import files
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,13 +22,18 @@ from twin.errors import EmptyFile, InputError, UnknownFormat
 from twin.importers.encoding import decode, is_binary
 from twin.importers.mailbody import from_html
 from twin.text import clean, language, sentences
+from twin.types import Progress
 
 MAX_REPORT = 8 * 1024**2   # bytes of a file
+MAX_RESULTS = 2_000        # of a file; one with more is a table of data, and keeping them takes time
 QUOTE = 600                # characters of a quote, and how far before it the name of a model may stand
 _AFTER = 200               # ... and how far behind it, and how long the headline is
 _LONGEST = 4_000           # characters of a sentence; more are a log or a file of data
+_NEAR = 400                # ... and how far from a unit its numbers are looked for; the longest match has some 300
+_TOLD = 1_000              # sentences between two words of progress
 _PLAIN = ("speed", "perplexity")  # are said of models alone; of minutes, gigabytes and shares the name must be nearer
 _PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml|head|body|meta)", re.IGNORECASE)
+_DIGIT = re.compile(r"\d")
 _MARKERS = re.compile(r"(?:[>*•#|-]+\s+|\d{1,2}[.)]\s+)+")
 
 
@@ -70,9 +76,11 @@ _LINK = r"(?P<link>->|→|=>|to|до|vs\.?|против|[-–—])"
 
 @dataclass(frozen=True)
 class _Patterns:
-    """Numbers with each unit, each unit `alone`, names of models and quantisations, sizes of machines."""
+    """Numbers with each unit, what stands `near` them whatever they are, each unit `alone`, names of models and
+    quantisations, sizes of machines."""
 
     units: tuple[tuple[dict[str, str], re.Pattern[str]], ...]
+    near: tuple[re.Pattern[str], ...]
     alone: tuple[re.Pattern[str], ...]
     names: re.Pattern[str]
     hardware: re.Pattern[str]
@@ -89,6 +97,8 @@ def _patterns() -> _Patterns:
     units, names = _catalogue()["unit"], _catalogue()["names"]
     return _Patterns(
         tuple((unit, compiled(_number_with(either(unit["after"]), either(unit.get("before", ()))))) for unit in units),
+        tuple(compiled("|".join((rf"(?<=[\d \u00a0-]){either(unit['after'])}(?![\w/])",
+                                 *(rf"\b{name}" for name in unit.get("before", ()))))) for unit in units),
         tuple(compiled(rf"(?<!\w){either(unit['after'])}(?![\w/])") for unit in units),
         compiled(rf"(?<!\w){either((*names['models'], *names['quantisations']))}"),
         compiled(rf"(?<!\w){either(names['hardware'])}"))
@@ -114,9 +124,12 @@ def better(metric: str) -> Literal["up", "down"] | None:
     return "up" if way == "up" else "down" if way == "down" else None
 
 
-def read_report(path: Path) -> list[Report]:
-    """Sentences that report a result, in the order of the file. Raises InputError: not there, too long, no text."""
+def read_report(path: Path, *, progress: Progress | None = None) -> list[Report]:
+    """Sentences that report a result, in the order of the file. Raises InputError: not there, no file, too long, no
+    text, more than MAX_RESULTS."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe that nobody writes to would be waited for
+            raise InputError(f"{path.name} is no regular file.", "Save the thread or article first.")
         with path.open("rb") as stream:
             data = stream.read(MAX_REPORT + 1)
     except OSError as error:
@@ -132,22 +145,36 @@ def read_report(path: Path) -> list[Report]:
     text = clean(text.removeprefix("\ufeff"))
     if not text.strip():
         raise EmptyFile(f"{path.name} is empty.", "Save it again, as text, Markdown or HTML.")
-    return [replace(one, file=path.name, sha256=sha256(data).hexdigest()) for one in find_results(text)]
+    found = list(islice(_results(text, progress), MAX_RESULTS + 1))
+    if len(found) > MAX_RESULTS:
+        raise InputError(f"{path.name} has more than {MAX_RESULTS} results: a table of data, no thread.",
+                         "Save the part of it that matters.")
+    return [replace(one, file=path.name, sha256=sha256(data).hexdigest()) for one in found]
 
 
-def find_results(text: str) -> list[Report]:
+def find_results(text: str, *, progress: Progress | None = None) -> list[Report]:
     """Sentences and table rows of a text (NFC) that report a result: a number with a unit, words of experience in the
     sentence or in the one before it, a model or a quantisation in it, near it or in the first line. Questions report
-    nothing. 0.4 ms a sentence that has a number."""
-    found: list[Report] = []
-    told, before, header, last = False, 0, "", 0
-    for start, end in sentences(text):
+    nothing. `progress` counts characters. 0.4 ms a sentence that has a number."""
+    return list(_results(text, progress))
+
+
+def _results(text: str, progress: Progress | None) -> Iterator[Report]:
+    told: bool | str = False  # whether the sentence before tells what happened; its text while nobody has asked
+    before, header, last, head = 0, "", 0, min(text.find("\n"), _AFTER)
+    for number, (start, end) in enumerate(sentences(text)):
+        if progress and number % _TOLD == 0:
+            progress("characters read", start, len(text))
         sentence, gap, last = text[start:end], text[last:start], end
         if end - start > _LONGEST or sentence.startswith("```"):
             continue
         row = sentence.startswith("|")  # the sentence above a table tells whose it is, its first row what of
         header = (header if "\n\n" not in gap else "") or sentence if row else ""
+        if _DIGIT.search(sentence) is None:
+            told, before = (told, before) if row else (sentence, end)
+            continue
         lived = _lived(sentence)
+        told = bool(_lived(told)) if isinstance(told, str) else told
         here = lived if lived is not None else told and (row or "\n\n" not in text[before:start])
         told, before = (told, before) if row else (bool(lived), end)
         start += len((_MARKERS.match(sentence) or [""])[0])
@@ -159,30 +186,35 @@ def find_results(text: str) -> list[Report]:
             middle = start + _first(text[start:end])
             start, end = max(start, middle - QUOTE // 2), min(end, middle + QUOTE // 2)
             readings = _readings(text[start:end]) or readings
-        if about := _about(text, start, end, far=readings[0].metric in _PLAIN):
-            found.append(Report(readings, text[start:end], start=start, end=end, about=about))
-    return found
+        if about := _about(text, start, end, head, far=readings[0].metric in _PLAIN):
+            yield Report(readings, text[start:end], start=start, end=end, about=about)
+    if progress:
+        progress("characters read", len(text), len(text))
+
+
+@lru_cache(maxsize=4)  # the rows of a table have one header
+def _units_of(header: str) -> list[str]:
+    return [next((match.group() for pattern in _patterns().alone if (match := pattern.search(cell))), "")
+            for cell in header.split("|")]
 
 
 def _with_units(row: str, header: str) -> str:
     """A row of a table, each bare number followed by the unit that stands above it."""
-    units = [next((match.group() for pattern in _patterns().alone if (match := pattern.search(cell))), "")
-             for cell in header.split("|")]
+    units = _units_of(header)
     return "|".join(cell if re.search(r"[^\W\d]", cell) else f" {cell.strip()} {unit} "
                     for cell, unit in zip_longest(row.split("|"), units[:row.count("|") + 1], fillvalue=""))
 
 
-def _about(text: str, start: int, end: int, *, far: bool) -> tuple[str, ...]:
+def _about(text: str, start: int, end: int, head: int, *, far: bool) -> tuple[str, ...]:
     """Models and quantisations in the span, else the last two before it (not far: in its paragraph), else, where the
-    name may be far, those behind it or in the first line."""
+    name may be far, those behind it or in the first line, which ends at `head`."""
     def named(left: int, right: int) -> list[str]:
         return [match.group() for match in _patterns().names.finditer(text, max(0, left), max(0, right))]
 
-    since = start - QUOTE if far else max(start - _AFTER, text.rfind("\n\n", 0, start))
-    head = text.find("\n")
+    since = start - QUOTE if far else max(start - _AFTER, text.rfind("\n\n", max(start - _AFTER, 0), start))
     return tuple(dict.fromkeys(
         named(start, end) or named(since, start)[-2:]
-        or (named(end, min(len(text), end + _AFTER))[:2] or named(0, min(head, _AFTER)) if far else [])))
+        or (named(end, min(len(text), end + _AFTER))[:2] or named(0, head) if far else [])))
 
 
 def _lived(sentence: str) -> bool | None:
@@ -204,18 +236,32 @@ def _bare(sentence: str) -> str:
 
 
 def _first(sentence: str) -> int:
-    bare = _bare(sentence)
-    found = [pattern.search(bare) for _, pattern in _patterns().units]
+    bare, patterns = _bare(sentence), _patterns()
+    found = [next(_numbers(pattern, near, bare), None)
+             for (_, pattern), near in zip(patterns.units, patterns.near, strict=True)]
     return min((match.start() for match in found if match), default=0)
+
+
+def _numbers(pattern: re.Pattern[str], near: re.Pattern[str], text: str) -> Iterator[re.Match[str]]:
+    """Numbers with their unit, looked for where the unit stands: at every number of a table of digits the pattern
+    tries a dozen ways to read it, once for each unit (80 KB of digits: .8 s, so .1 s)."""
+    spans: list[tuple[int, int]] = []
+    for unit in near.finditer(text):
+        left, right = max(0, unit.start() - _NEAR), unit.end() + _NEAR
+        if spans and left <= spans[-1][1]:
+            left = spans.pop()[0]
+        spans.append((left, right))
+    for left, right in spans:
+        yield from pattern.finditer(text, left, right)
 
 
 def _readings(sentence: str) -> tuple[Reading, ...]:
     """All numbers with a unit, those of the leading metric first."""
-    if not any(map(str.isdigit, sentence)):
+    if _DIGIT.search(sentence) is None:
         return ()
     bare, spoken, found = _bare(sentence), language(sentence), list[Reading]()
-    for unit, pattern in _patterns().units:
-        for match in pattern.finditer(bare):
+    for (unit, pattern), near in zip(_patterns().units, _patterns().near, strict=True):
+        for match in _numbers(pattern, near, bare):
             parts = {key.removeprefix("b"): value for key, value in match.groupdict().items() if value}
             numbers = tuple(_number(parts[key], spoken) for key in ("first", "last") if key in parts)
             changed = parts.get("link") in ("->", "→", "=>") or "since" in parts

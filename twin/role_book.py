@@ -33,11 +33,13 @@ class Step:
 
 
 class RoleBook:
-    """The role map of one home. `refusal` says why the folder is not the map, after `current`."""
+    """The role map of one home. `refusal` says why the folder is not the map, after `current`; `aside` what the last
+    `rollback` or `apply` renamed, old name -> new name, since no history holds it."""
 
     def __init__(self, home: Home, archive: Maps) -> None:
         self.home, self.archive = home, archive
         self.refusal: RoleError | None = None
+        self.aside: dict[str, str] = {}
         self._seen: tuple[Files, RoleMap] | None = None  # what the folder held, and the map it made
 
     def __repr__(self) -> str:
@@ -124,6 +126,7 @@ class RoleBook:
 
     def _put(self, files: Files, author: MapAuthor, note: str) -> RoleMap:
         made = roles.from_files(files)
+        self.aside = {}
         with self.archive.map_log() as log:
             self._keep_edit(log)
             roles.put(files, self.home.roles)
@@ -142,7 +145,7 @@ class RoleBook:
             known = self.archive.map_files(active) if active else {}
             for name, data in there.items():
                 if known.get(name) != data:
-                    roles.set_aside(self.home.roles / name)
+                    self.aside[name] = roles.set_aside(self.home.roles / name).name
 
     def _still_active(self, error: RoleError) -> RoleMap:
         active = self.archive.active_map()

@@ -1,17 +1,27 @@
 """What is different between two role maps, in words, Russian or English.
 
-A reworded text shows the words that changed, as `[-gone-]` and `{+new+}`, with a few around them.
+A reworded text shows the words that changed, as `[-gone-]` and `{+new+}`, with a few around them; of what is long the
+beginning is shown and the rest counted.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
+from itertools import accumulate
 from typing import Any
 
 from twin.roles import SECTIONS, Placement, Role, RoleAdapter, RoleMap
 from twin.types import Sampling
 
-_AROUND = 4  # words shown beside a change
+_AROUND = 4      # words shown beside a change
+_SHOWN = 40      # words of a change
+_LETTERS = 80    # of a word
+_MANY = 20       # changes of one text, entries of one list
+# Words, or sentences, of a side that are compared one by one, and equal pairs among them: the time of SequenceMatcher
+# grows with the cube where they repeat (8 s for 1000 words "a b a b ..." against "b a c b a c ...", .3 s for 400).
+_COMPARED, _PAIRS, _WITHIN = 2000, 160_000, 100
+Step = tuple[str, int, int, int, int]  # as SequenceMatcher.get_opcodes gives them
 
 _WORDS = {
     "en": {"role added": "role added", "role removed": "role removed", "council": "council",
@@ -23,7 +33,8 @@ _WORDS = {
            "thinking": "thinking", "members": "members", "max_n": "roles at most", "depth": "by itself from level",
            "entropy": "by itself from entropy", "on": "called", "none": "none", "all": "all roles",
            "asked": "when asked for", "policy": "when asked for and by itself", "gone": "removed",
-           "schema_version": "schema version", "open": "\"", "close": "\""},
+           "schema_version": "schema version", "open": "\"", "close": "\"", "words more": "... and {} words more",
+           "changes more": "... and {} changes more", "more": "... and {} more"},
     "ru": {"role added": "роль добавлена", "role removed": "роль убрана", "council": "совет",
            "title": "название", "purpose": "назначение", "stance": "позиция", "method": "метод", "do": "делай",
            "dont": "не делай", "format": "формат", "example": "пример", "examples": "примеры",
@@ -33,13 +44,14 @@ _WORDS = {
            "thinking": "размышление", "members": "участники", "max_n": "ролей не больше", "depth": "сам с уровня",
            "entropy": "сам с энтропии", "on": "созывается", "none": "нет", "all": "все роли",
            "asked": "по просьбе", "policy": "по просьбе и сам", "gone": "убран",
-           "schema_version": "версия схемы", "open": "«", "close": "»"},
+           "schema_version": "версия схемы", "open": "«", "close": "»", "words more": "... и ещё слов: {}",
+           "changes more": "... и ещё изменений: {}", "more": "... и ещё {}"},
 }
 
 
 def changes(before: RoleMap, after: RoleMap, language: str = "en") -> list[str]:
     """One line a change, roles in order of their ids, in 'en' or 'ru'. Maps of equal content: [], and only they."""
-    say = _Say(_WORDS["ru" if language == "ru" else "en"], "ru" if language == "ru" else "en")
+    say = _Say(language)
     old, new = ({role.id: role for role in one.roles} for one in (before, after))
     lines = []
     for name in sorted({*old, *new}):
@@ -58,14 +70,24 @@ def changes(before: RoleMap, after: RoleMap, language: str = "en") -> list[str]:
 class _Say:
     """The words of one language."""
 
-    def __init__(self, words: dict[str, str], language: str) -> None:
-        self._words, self.language = words, language
+    def __init__(self, language: str) -> None:
+        self.language = "ru" if language == "ru" else "en"
+        self._words = _WORDS[self.language]
 
     def __call__(self, word: str) -> str:
         return self._words.get(word, word)
 
     def quoted(self, text: str) -> str:
-        return f"{self('open')}{' '.join(text.split())}{self('close')}"
+        return f"{self('open')}{self.words(text.split())}{self('close')}"
+
+    def words(self, words: Sequence[str]) -> str:
+        """The first of some words, and how many there are more."""
+        shown = [word if len(word) <= _LETTERS else word[:_LETTERS - 1] + "…" for word in words[:_SHOWN]]
+        return " ".join([*shown, self.more("words more", len(words) - _SHOWN)]).rstrip()
+
+    def more(self, word: str, count: int) -> str:
+        """How many there are more; '' for none."""
+        return self(word).format(count) if count > 0 else ""
 
     def moved(self, name: str, before: Any, after: Any) -> str:
         old, new = (self("none") if value is None else str(value) for value in (before, after))
@@ -75,15 +97,18 @@ class _Say:
         """A text that is new, gone or reworded."""
         if not before or not after:
             return f"{label}: {self('added' if after else 'removed')}: {self.quoted(after or before)}"
-        worded = reworded(before, after)
+        worded = reworded(before, after, self.language)
         return f"{label}: {self('reworded')}: {worded}" if worded else f"{label}: {self('spacing')}"
 
     def listed(self, name: str, before: tuple[str, ...], after: tuple[str, ...], many: str) -> Iterator[str]:
         """Entries of a list that came and went."""
         for entries, others, word in ((after, before, "added"), (before, after, "removed")):
-            for entry in dict.fromkeys(entries):
-                if entry not in others:
-                    yield f"{self(name)}: {self(word)}: {self.quoted(entry)}"
+            known = set(others)
+            came = [entry for entry in dict.fromkeys(entries) if entry not in known]
+            for entry in came[:_MANY]:
+                yield f"{self(name)}: {self(word)}: {self.quoted(entry)}"
+            if len(came) > _MANY:
+                yield f"{self(name)}: {self(word)}: {self.more('more', len(came) - _MANY)}"
         if before != after and set(before) == set(after):
             yield f"{self(many)}: {self('reordered')}"
 
@@ -133,19 +158,75 @@ def _of_council(before: RoleMap, after: RoleMap, say: _Say) -> Iterator[str]:
     yield from _fields(old, new, ("max_n", "depth", "entropy"), say)
 
 
-def reworded(before: str, after: str) -> str:
+def reworded(before: str, after: str, language: str = "en") -> str:
     """The changed words of a text, `[-gone-] {+new+}`, with up to 4 unchanged ones on each side; '' where only white
-    space differs."""
-    old, new = before.split(), after.split()
-    shown = []
-    steps = SequenceMatcher(None, old, new, autojunk=False).get_opcodes()
+    space differs. Of a change 40 words at most, of a text 20 changes, the rest counted in that language."""
+    say, old, new, shown, seen = _Say(language), before.split(), after.split(), list[str](), 0
+    steps = _steps(old, new)
     for number, (kind, start, end, there, until) in enumerate(steps):
         if kind == "equal":
-            shown += _shortened(old[start:end], left=number > 0, right=number < len(steps) - 1)
+            shown += _shortened(old[start:end], left=number > 0, right=number < len(steps) - 1 and seen < _MANY)
             continue
-        shown += [f"[-{' '.join(old[start:end])}-]"] if start < end else []
-        shown += [f"{{+{' '.join(new[there:until])}+}}"] if there < until else []
-    return " ".join(shown) if any(kind != "equal" for kind, *_ in steps) else ""
+        seen += 1
+        if seen <= _MANY:
+            shown += [f"[-{say.words(old[start:end])}-]"] if start < end else []
+            shown += [f"{{+{say.words(new[there:until])}+}}"] if there < until else []
+        elif seen == _MANY + 1:
+            rest = sum(step[0] != "equal" for step in steps) - _MANY
+            return " ".join([*shown, say.more("changes more", rest)])
+    return " ".join(shown) if seen else ""
+
+
+def _steps(old: Sequence[str], new: Sequence[str]) -> list[Step]:
+    """How the words of one text become those of another. What both begin and end with is set aside first; of what is
+    left, long texts are compared by their sentences, and what is too long for that counts as replaced."""
+    most = min(len(old), len(new))
+    head = next((n for n in range(most) if old[n] != new[n]), most)
+    tail = next((n for n in range(most - head) if old[-1 - n] != new[-1 - n]), most - head)
+    one, other = old[head:len(old) - tail], new[head:len(new) - tail]
+    middle = list(_by_sentences(one, other) if _too_long(one, other) else _compared(one, other))
+    found: list[Step] = [("equal", 0, head, 0, head)] if head else []
+    found += _moved(middle, head, head)
+    found += [("equal", len(old) - tail, len(old), len(new) - tail, len(new))] if tail else []
+    return found
+
+
+def _too_long(old: Sequence[Any], new: Sequence[Any]) -> bool:
+    there = Counter(new)
+    return max(len(old), len(new)) > _COMPARED or sum(
+        count * there[one] for one, count in Counter(old).items()) > _PAIRS
+
+
+def _compared(old: Sequence[Any], new: Sequence[Any]) -> list[Step]:
+    return list[Step](SequenceMatcher(None, old, new, autojunk=False).get_opcodes())
+
+
+def _moved(steps: Iterable[Step], old: int, new: int) -> list[Step]:
+    return [(kind, start + old, end + old, there + new, until + new) for kind, start, end, there, until in steps]
+
+
+def _by_sentences(old: Sequence[str], new: Sequence[str]) -> Iterator[Step]:
+    one, other = _sentences(old), _sentences(new)
+    if _too_long(one, other):
+        yield "replace", 0, len(old), 0, len(new)
+        return
+    left, right = ([0, *accumulate(map(len, sentences))] for sentences in (one, other))
+    for kind, start, end, there, until in _compared(one, other):
+        a, b, c, d = left[start], left[end], right[there], right[until]
+        if kind == "replace" and max(b - a, d - c) <= _WITHIN:
+            yield from _moved(_compared(old[a:b], new[c:d]), a, c)
+        else:
+            yield kind, a, b, c, d
+
+
+def _sentences(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """Words grouped up to each one that ends with . ! ? or …"""
+    found, begin = [], 0
+    for number, word in enumerate(words, 1):
+        if word.endswith((".", "!", "?", "…")) or number == len(words):
+            found.append(tuple(words[begin:number]))
+            begin = number
+    return found
 
 
 def _shortened(words: list[str], *, left: bool, right: bool) -> list[str]:

@@ -31,6 +31,9 @@ from twin.role_parts import Sections as Sections
 from twin.types import Sampling, digest
 
 COUNCIL = "council.yaml"  # stands beside the role files
+MAX_BYTES = 256 * 1024    # of one of these files: the seed roles have 4 to 5 KB, and every question reads them all
+
+
 class _OfFile(Frozen):
     """What has a file of its own. Equal and hashed by content; the source text of the file is kept beside it."""
 
@@ -266,13 +269,19 @@ def refusal(name: str, data: bytes, known: tuple[str, ...]) -> RoleError | None:
     return None
 
 
+def read_bytes(file: Path) -> bytes:
+    """A file up to one byte over MAX_BYTES: enough to see that it is refused. Raises OSError."""
+    with file.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)
+
+
 def on_disk(folder: Path) -> Files:
-    """The role files (*.md) of a folder and its council.yaml."""
+    """The role files (*.md) of a folder and its council.yaml, each as `read_bytes` reads it."""
     found = {}
     for file in [*sorted(folder.glob("*.md")), folder / COUNCIL]:
         try:
             if file.is_file() and not file.name.startswith("."):
-                found[file.name] = file.read_bytes()
+                found[file.name] = read_bytes(file)
         except FileNotFoundError:  # an editor that moves files was faster
             continue
         except OSError as error:
@@ -292,14 +301,15 @@ def put(files: Mapping[str, bytes], folder: Path) -> None:
         set_aside(folder / name)
 
 
-def set_aside(file: Path) -> None:
-    """Rename a file to NAME.old, or the first NAME.old2, NAME.old3 ... that is free or holds the same."""
+def set_aside(file: Path) -> Path:
+    """Rename a file to NAME.old, or the first NAME.old2, NAME.old3 ... that is free or holds the same; returns that."""
     for number in count(1):
         target = file.with_name(f"{file.name}.old{number if number > 1 else ''}")
         if not target.exists() or target.read_bytes() == file.read_bytes():
             with full_disk_is_named(file.parent):
                 file.replace(target)
-            return
+            break
+    return target
 
 
 def load(folder: Path) -> RoleMap:
@@ -349,6 +359,9 @@ def _policy(data: bytes, known: tuple[str, ...]) -> CouncilPolicy:
 
 
 def _text(name: str, data: bytes) -> str:
+    if len(data) > MAX_BYTES:
+        raise role_file.refused(name, data.count(b"\n", 0, MAX_BYTES) + 1,
+                                f"here the file has more than {MAX_BYTES // 1024} KiB")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:

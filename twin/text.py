@@ -24,7 +24,8 @@ _CYRILLIC = re.compile(r"[\u0400-\u04ff]")
 _LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 # A sentence ends at .!?… followed by space or line end, or at a line break. Abbreviations may split too early:
 # a short quote is a smaller fault than one that runs over two thoughts.
-_SENTENCE_END = re.compile(r"[.!?…]+[\"'»”)\]]*(?=\s|$)|\n+")
+# A match begins where a run of marks does: else "......" without a space behind it costs its length squared.
+_SENTENCE_END = re.compile(r"(?<![.!?…])[.!?…]+[\"'»”)\]]*(?=\s|$)|\n+")
 # Letters that Russian has not: Ukrainian, Belarusian, Serbian, Kazakh ... One word of them may be a name. Ukrainian
 # in its turn has none of the second line.
 _OTHER_CYRILLIC = re.compile(r"[\u0400\u0402-\u040f\u0450\u0452-\u04ff]")

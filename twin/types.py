@@ -165,6 +165,11 @@ class Route:
         """Probability of the chosen role."""
         return self.probabilities.get(self.role, 0.0)
 
+    @property
+    def sure(self) -> str:
+        """How it was chosen, in a word: asked for, by default, or its probability."""
+        return "asked for" if self.asked else "by default" if self.abstained else f"{self.probability:.0%}"
+
 
 @dataclass(frozen=True)
 class Written:
@@ -348,7 +353,9 @@ class Verdict:
     questions behind the weights; at 0 they are an uncalibrated prior and carry no % sign. `how` tells where the answer
     is from: the opinion nearest to all (medoid), a synthesis of them, or 'none' where none deserves trust. `dissent`
     holds places of opinions that differ from the answer and were not negligible. `missing` names measurements that
-    would decide.
+    would decide. `failed` tells why a role, the synthesis or the control gave nothing. `tokens` were written, by the
+    members and the synthesis; `prompt_tokens` are those of all their prompts, `reused` those that were not read again;
+    the first hypothesis came after `first_s`.
     """
 
     hypotheses: tuple[Hypothesis, ...] = field(repr=False)
@@ -363,6 +370,9 @@ class Verdict:
     tokens: int = 0
     seconds: float = 0.0
     control: Control | None = None
+    prompt_tokens: int = 0
+    reused: int = 0
+    first_s: float = 0.0
 
 
 @dataclass(frozen=True)

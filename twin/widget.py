@@ -324,8 +324,7 @@ def _text(text: str, style: str = "") -> str:
 
 
 def _why(route: Route) -> str:
-    sure = "asked for" if route.asked else f"{route.probability:.0%}"
-    return f"{route.role} · {sure} · {route.reason}"
+    return f"{route.role} · {route.sure} · {route.reason}"
 
 
 def _memory(number: int, memory: Recalled, cited: bool) -> str:

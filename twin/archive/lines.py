@@ -25,6 +25,13 @@ class Lines(File):
                 name, parent, turn, utf8(title), state, utf8(json.dumps(settings, ensure_ascii=False)),
                 made.astimezone(UTC).isoformat()))
 
+    def delete_line(self, name: str) -> bool:
+        """Delete a line on which nothing was asked and which no other leaves; whether it was one."""
+        with self._writing("line of thinking") as db:
+            return db.execute(
+                "DELETE FROM lines WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = ?1) "
+                "AND NOT EXISTS (SELECT 1 FROM lines WHERE parent = ?1)", (name,)).rowcount > 0
+
     def lines(self) -> list[Row]:
         """All lines, oldest first."""
         with self._reading() as db:
