@@ -299,7 +299,7 @@ def test_a_council_that_is_always_right_beats_samples_that_are_half_right() -> N
 def test_the_default_follows_from_the_lower_bound_of_the_gain() -> None:
     found = figures.figures(results([True] * 8, [False] * 8))
     assert found["gain"][8]["sampled"] == (1.0, 1.0, 1.0) and found["on"]
-    assert "beats the best voice sampled as often (+1.000 [+1.000, +1.000]); on by default: yes" in bench.told(
+    assert "beats the best voice sampled 8 times (+1.000 [+1.000, +1.000]); on by default: yes" in bench.told(
         found | {"made": META})
     worse = figures.figures(results([True] + [False] * 7, [True] * 8))
     assert worse["gain"][8]["sampled"][2] <= 0 and not worse["on"]
