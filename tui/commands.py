@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from textual.containers import VerticalScroll
 
 from twin import text as plain_text
-from twin.archive import NOBODY
+from twin.archive import NOBODY, NOBODYS_NAMES
 from twin.errors import UsageError
 from twin.lines import TRUNK, Line
 from twin.text import one_line
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from .app import TwinApp
 
 MEANWHILE = {"role", "why", "help", "lines"}  # those that do not wait for an answer
-_NOBODY = {NOBODY, "nobody", "никто", "никому"}
 _COUNCIL = {"council", "совет"}
 _DRAWN = 40  # exchanges of a line that are drawn when one goes to it; older ones are still read by the core
 
@@ -84,7 +83,7 @@ class Commands:
         if not name:
             self._pick("for", f"This was for ... “{turn.question}”", ("nobody", "no role should have claimed it"))
             return
-        label = NOBODY if name.casefold() in _NOBODY else self._named(name, "nobody")
+        label = NOBODY if name.casefold() in NOBODYS_NAMES else self._named(name, "nobody")
         self.app.carry_out(lambda: self._learned(turn, label))
 
     def _learned(self, turn: Turn, label: str) -> str:

@@ -1,7 +1,7 @@
 """Lines of thinking as the terminal shows them: the tree of a conversation, and what its lines came to."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -9,7 +9,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from twin.lines import Compared, Line
+from twin.lines import Compared, Line, nested
 from twin.text import one_line, printable
 from twin.types import Answered, Event, Interrupted, Routed, Thinking, Token, Turn, Weighed
 
@@ -34,8 +34,8 @@ def find(twin: Twin, conversation: str, name: str) -> Line:
 def tree(twin: Twin, conversation: str, *, dropped: bool = False) -> str:
     """The lines of a conversation, numbered, each under the one it leaves; the one we are on has a star."""
     lines = twin.lines.all(conversation)
-    parents = {line.id: line.parent for line in lines}
-    rows = [_row(number, line, _depth(line, parents), twin.archive.turns(line.id), line.id == conversation)
+    depths = {line.id: depth for depth, line in nested(lines)}
+    rows = [_row(number, line, depths[line.id], twin.archive.turns(line.id), line.id == conversation)
             for number, line in enumerate(lines, 1)
             if dropped or line.state != "dropped" or line.id == conversation]
     if hidden := len(lines) - len(rows):
@@ -47,13 +47,6 @@ def _row(number: int, line: Line, depth: int, turns: Sequence[Turn], here: bool)
     state = f" [{line.state}]" if line.state != "open" else ""
     last = f": {one_line(turns[-1].question)[:60]}" if turns else ""
     return f"{'*' if here else ' '} {number:2} {'  ' * depth}{line.title}{state}, {len(turns)} asked{last}"
-
-
-def _depth(line: Line, parents: Mapping[str, str]) -> int:
-    depth, here = 0, line.id
-    while parents.get(here):
-        depth, here = depth + 1, parents[here]
-    return depth
 
 
 def replay(turn: Turn) -> Iterator[Event]:
@@ -85,9 +78,8 @@ class Comparison(Vertical):
 def _column(one: Compared, *, first: bool) -> Content:
     if one.turn is None:
         return Content.assemble((printable(one.line.title), "bold"), "\nnothing was asked on it yet")
-    who = "council" if one.turn.verdict else one.turn.route.role
     shared = "" if first else f", {one.shared:.0%} of the words as in the first"
     return Content.assemble(
         (printable(one.line.title), "bold"),
-        (f"\n{printable(who)}, {one.turn.usage.generated:,} tokens{shared}\n{one_line(one.turn.question)}\n\n",
+        (f"\n{printable(one.turn.who)}, {one.turn.usage.generated:,} tokens{shared}\n{one_line(one.turn.question)}\n\n",
          "$text-muted"), printable(one.turn.answer))

@@ -374,7 +374,7 @@ def _controlled(verdict: Verdict, control: Callable[[], Control]) -> Verdict:
     try:
         return replace(verdict, control=control())
     except TwinError as error:
-        return replace(verdict, failed={**verdict.failed, CONTROL: f"{type(error).__name__}: {error.what}"})
+        return council.without(verdict, CONTROL, error)
 
 
 def _collected(events: Generator[Event, None, Verdict], said: list[str]) -> Generator[Event, None, Verdict]:

@@ -186,19 +186,28 @@ def _draw_prompt(view: PromptView, as_json: bool) -> None:
                            if span.style in STYLES else click.style(span.text, dim=True) for span in line))
 
 
+@contextmanager
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed meanwhile, to be asked at any moment: what was made by then is kept."""
+    import signal
+
+    stopped: list[int] = []
+    previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
+    try:
+        yield lambda: bool(stopped)
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
 def drawn(twin: Twin, question: str, role: str | None = None, *, quiet: bool = False, events: bool = False,
           conversation: str | None = None, **how: Any) -> Turn:
     """Draw one turn as it comes (`quiet`: nothing of it; `events`: each as a line of JSON); Ctrl-C keeps what was
     written. `how`: see Twin.stream."""
-    import signal
-
     from twin.types import Answered, Failed, Interrupted
 
-    stopped: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
     recalled: list[Recalled] = []
-    try:
-        for event in twin.stream(question, role, conversation=conversation, cancel=lambda: bool(stopped), **how):
+    with stoppable() as stopped:
+        for event in twin.stream(question, role, conversation=conversation, cancel=stopped, **how):
             if isinstance(event, Failed):
                 raise event.error
             if events:
@@ -211,8 +220,6 @@ def drawn(twin: Twin, question: str, role: str | None = None, *, quiet: bool = F
                 if event.turn.status == "interrupted" and not quiet:
                     note("Stopped; the part that was written is kept.")
                 return event.turn
-    finally:
-        signal.signal(signal.SIGINT, previous)
     raise TwinError("The turn ended without an answer.", "Ask again.")
 
 

@@ -19,6 +19,7 @@ from twin.cli import (
     opened,
     plain,
     show,
+    stoppable,
     verb,
 )
 from twin.errors import UsageError
@@ -82,15 +83,9 @@ def _members(said: str | None) -> tuple[str, ...]:
 
 def _probed(twin: Twin) -> dict[str, Any]:
     """Run the probe; how far it came and, where it is finished, what it made of the weights."""
-    import signal
-
-    stopped: list[int] = []
     bar = Bar(every=10)
-    previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
-    try:
-        made = twin.probe(progress=bar, cancel=lambda: bool(stopped))
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    with stoppable() as stopped:
+        made = twin.probe(progress=bar, cancel=stopped)
     probed = {"finished": made is not None, "answered": bar.done, "questions": bar.total,
               "calibration": _calibration(made) if made else None}
     if made is None:

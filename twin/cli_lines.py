@@ -1,13 +1,12 @@
 """The command line of routing and of lines of thinking: whom a message is for, and a turn asked again another way."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from twin.archive import NOBODY
+from twin.archive import NOBODY, NOBODYS_NAMES
 from twin.cli import (
     brief,
     drawn,
@@ -22,11 +21,11 @@ from twin.cli import (
     verb,
 )
 from twin.errors import UsageError
+from twin.lines import nested
 from twin.text import clean, printable
 
 if TYPE_CHECKING:
     from twin.lines import Line
-    from twin.types import Turn
 
 
 # ---- the router ----------------------------------------------------------------------------------------------------
@@ -54,9 +53,6 @@ def route(message: str, home: Path | None, as_json: bool) -> None:
         click.echo(f"  {example.similarity:.2f} {example.role}: {brief(example.text, 100)}")
 
 
-_NOBODY = {NOBODY, "nobody", "никто", "никому"}  # as the other faces call it
-
-
 @click.command()
 @click.argument("role")
 @click.option("--turn", default="", help="Id of a turn, or its beginning (default: the last one).")
@@ -69,7 +65,7 @@ def correct(role: str, turn: str, home: Path | None, as_json: bool) -> None:
     The router learns it. What you do not correct teaches it nothing.
     """
     with opened(home) as twin:
-        label = NOBODY if role.casefold() in _NOBODY and role not in twin.role_map.ids else role
+        label = NOBODY if role.casefold() in NOBODYS_NAMES and role not in twin.role_map.ids else role
         said = twin.correct(twin.lines.turn(turn), label)
         again = twin.route(said.text)
     if as_json:
@@ -142,7 +138,7 @@ def lines(context: click.Context, everything: bool, home: Path | None, as_json: 
         return
     with opened(home) as twin:
         tree = [(depth, line, twin.archive.turns(line.id)) for chat in twin.lines.trunks()
-                for depth, line in _tree(twin.lines.all(chat))]
+                for depth, line in nested(twin.lines.all(chat))]
     shown = [one for one in tree if everything or one[1].state != "dropped"]
     if as_json:
         show([{**plain(line), "turns": [turn.id for turn in turns]} for _, line, turns in shown])
@@ -152,23 +148,11 @@ def lines(context: click.Context, everything: bool, home: Path | None, as_json: 
         state = f" [{line.state}]" if line.state != "open" else ""
         click.echo(f"{indent}{line.id[:8]} {printable(line.title)}{state}")
         for turn in turns:
-            click.echo(f"{indent}    {turn.id[:8]} {_who(turn)}: {brief(turn.question, 80)}")
+            click.echo(f"{indent}    {turn.id[:8]} {turn.who}: {brief(turn.question, 80)}")
     if not tree:
         note("Nothing was asked yet.")
     elif len(shown) < len(tree):
         note(f"{len(tree) - len(shown)} dropped; --all shows them too.")
-
-
-def _tree(lines: Sequence[Line], parent: str = "", depth: int = 0) -> Iterator[tuple[int, Line]]:
-    """Each line under the one it leaves, with its depth."""
-    for line in lines:
-        if line.parent == parent:
-            yield depth, line
-            yield from _tree(lines, line.id, depth + 1)
-
-
-def _who(turn: Turn) -> str:
-    return "council" if turn.verdict else turn.route.role
 
 
 @lines.command()
@@ -188,7 +172,7 @@ def compare(names: tuple[str, ...], home: Path | None, as_json: bool) -> None:
             click.echo(f"{printable(one.line.title)}: nothing was asked on it yet\n")
             continue
         same = f", {one.shared:.0%} of its words as in the first" if number else ""
-        click.echo(f"{printable(one.line.title)} - {_who(one.turn)}, {one.turn.usage.generated} tokens{same}")
+        click.echo(f"{printable(one.line.title)} - {one.turn.who}, {one.turn.usage.generated} tokens{same}")
         click.echo(f"{printable(one.turn.answer)}\n")
 
 

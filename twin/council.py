@@ -143,10 +143,18 @@ def _synthesised(engine: Engine, verdict: Verdict, question: str, cancel: Callab
     try:
         answer, verdict, usage = synthesis.synthesise(engine, verdict, question, cancel=cancel)
     except TwinError as error:
-        failed = {**verdict.failed, synthesis.SYNTHESIS: f"{type(error).__name__}: {error.what}"}
-        return synthesis.answer(verdict, question), replace(verdict, failed=failed)
+        return synthesis.answer(verdict, question), without(verdict, synthesis.SYNTHESIS, error)
     return answer, replace(verdict, tokens=verdict.tokens + usage.generated, reused=verdict.reused + usage.reused,
                            prompt_tokens=verdict.prompt_tokens + usage.prompt_tokens)
+
+
+def without(verdict: Verdict, part: str, error: TwinError) -> Verdict:
+    """The verdict where a part of it failed: that is named, and what was heard stays."""
+    return replace(verdict, failed={**verdict.failed, part: _named(error)})
+
+
+def _named(error: TwinError) -> str:
+    return f"{type(error).__name__}: {error.what}"
 
 
 def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str, Sampling], memories: int, brief: bool,
@@ -168,7 +176,7 @@ def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str,
                     continue
                 made = parse(raw, role=role, memories=memories, finish=last.finish or "stop", brief=brief)
             except TwinError as error:
-                heard.failed[role] = f"{type(error).__name__}: {error.what}"
+                heard.failed[role] = _named(error)
                 if not isinstance(error, Unusable):
                     heard.error = heard.error or error
                 continue

@@ -7,7 +7,7 @@ that run side by side share one prefix. Knows the archive; knows no core.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -186,6 +186,14 @@ class Lines:
                  "sampling": dict(line.settings.sampling), "council": line.settings.council}
         self.archive.save_line((line.id, line.parent, line.turn, line.name, line.state, plain,
                                 line.made or datetime.now(UTC)))
+
+
+def nested(lines: Sequence[Line], parent: str = "", depth: int = 0) -> Iterator[tuple[int, Line]]:
+    """The lines of a conversation, each under the one it leaves, with its depth: 0 for the trunk."""
+    for line in lines:
+        if line.parent == parent:
+            yield depth, line
+            yield from nested(lines, line.id, depth + 1)
 
 
 def _settings(stored: Mapping[str, Any]) -> Settings:

@@ -403,6 +403,11 @@ class Turn:
     written: Written | None = field(default=None, repr=False)
     verdict: Verdict | None = None
 
+    @property
+    def who(self) -> str:
+        """Who answered: a role, or a council."""
+        return "council" if self.verdict else self.route.role
+
     def __str__(self) -> str:
         return self.answer
 

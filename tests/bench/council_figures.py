@@ -210,13 +210,13 @@ def _equal(judge: Judge, most: Sequence[Scored]) -> Line:
     """The verdict at equal tokens: the largest council that costs no more than all samples, its tokens over theirs, the
     gain, and whether that puts councils on."""
     budget = mean(row["sampled"][2] for row in most)
-    for n in range(MEMBERS, 0, -1):
+    rows, n = most, MEMBERS
+    while n > 1 and mean(row["council"][2] for row in rows) > budget:
+        n -= 1
         rows = judge.scores(n)
-        cost = mean(row["council"][2] for row in rows)
-        if cost <= budget or n == 1:
-            gain = interval([row["council"][0] - other["sampled"][0] for row, other in zip(rows, most, strict=True)])
-            return {"equal": {"n": n, "tokens": cost / budget, "gain": gain}, "on": gain[1] > 0}
-    raise AssertionError("a council has at least one member")
+    gain = interval([row["council"][0] - other["sampled"][0] for row, other in zip(rows, most, strict=True)])
+    tokens = mean(row["council"][2] for row in rows) / budget
+    return {"equal": {"n": n, "tokens": tokens, "gain": gain}, "on": gain[1] > 0}
 
 
 def _rhos(lines: Sequence[Line], judge: Judge) -> dict[str, tuple[float, float, int]]:

@@ -17,7 +17,7 @@ from typing import Any
 
 from twin.archive import database, deletion, rows, selection, typed
 from twin.archive.claims import Claims, Failure
-from twin.archive.corrections import NOBODY, Correction, Corrections
+from twin.archive.corrections import NOBODY, NOBODYS_NAMES, Correction, Corrections
 from twin.archive.deletion import Deleted
 from twin.archive.derived import Derived, DerivedKind, Registry
 from twin.archive.intake import Found, Intake, Key
@@ -34,8 +34,8 @@ from twin.errors import UsageError
 from twin.profile import Point
 from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
-__all__ = ["NOBODY", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Failure", "Key", "Selection",
-           "Source", "typed_in"]
+__all__ = ["NOBODY", "NOBODYS_NAMES", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Failure", "Key",
+           "Selection", "Source", "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 

@@ -11,6 +11,7 @@ from twin.archive.file import File
 from twin.errors import UsageError
 
 NOBODY = "none"  # the label of what no role should claim
+NOBODYS_NAMES = {NOBODY, "nobody", "никто", "никому"}  # what a person may call it
 
 
 @dataclass(frozen=True)
