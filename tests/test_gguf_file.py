@@ -4,6 +4,7 @@ from __future__ import annotations
 import io
 import tempfile
 from array import array
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twin import gguf_file
+from twin.errors import ModelBroken
 from twin.gguf_file import F32, Q4_0, Tensor, Value
 
 NUMBERS = st.floats(width=32, allow_nan=False)
@@ -20,6 +22,7 @@ VALUES: st.SearchStrategy[Value] = st.one_of(
     st.text(), st.booleans(), st.integers(0, 2**32 - 1), NUMBERS,
     st.lists(st.text(max_size=9).map(str.encode), min_size=1, max_size=5),
     st.lists(st.integers(-2**31, 2**31 - 1), min_size=1, max_size=5).map(lambda numbers: array("i", numbers)),
+    st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5).map(lambda numbers: array("I", numbers)),
     st.lists(NUMBERS, min_size=1, max_size=5).map(lambda numbers: array("f", numbers)))
 
 
@@ -46,6 +49,10 @@ def test_what_is_written_is_read_back_by_the_formats_own_reader(values: dict[str
         assert [tensor.name for tensor in reader.tensors] == [f"t{n}" for n in range(len(rows))]
         for tensor, row in zip(reader.tensors, vectors, strict=True):
             assert np.array_equal(tensor.data, row)
+        ours = gguf_file.header(path)
+        assert ours.values == {"general.architecture": "none", **values}
+        assert [(place.name, place.shape, place.offset) for place in ours.tensors] == [
+            (tensor.name, tuple(tensor.shape), tensor.data_offset) for tensor in reader.tensors]
         del reader, tensor  # they hold the file open, which on Windows keeps the folder
 
 
@@ -67,3 +74,30 @@ def test_one_input_gives_one_file() -> None:
         gguf_file.write(file, {"a": "text", "b": [b"x", b"y"]}, [Tensor("t", F32, (1,), bytes(4))])
     assert first.getvalue() == second.getvalue()
     assert len(first.getvalue()) % 32 == 0
+
+
+def test_headers_of_others_are_read_and_damaged_ones_named(tmp_path: Path) -> None:
+    """Kinds of numbers that are never written here, another alignment; and no byte that brings the reader down."""
+    path = tmp_path / "other.gguf"
+    writer = gguf.GGUFWriter(path, "none")
+    writer.add_custom_alignment(64)
+    writer.add_uint64("x.u64", 2**40)
+    writer.add_int8("x.i8", -3)
+    writer.add_float64("x.f64", 0.1)
+    writer.add_array("x.flags", [True, False])
+    writer.add_tensor("t", np.arange(5, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    told = gguf_file.header(path)
+    assert [told.values[f"x.{name}"] for name in ("u64", "i8", "f64")] == [2**40, -3, 0.1]
+    assert list(told.values["x.flags"]) == [1, 0]
+    whole = path.read_bytes()
+    assert np.frombuffer(whole, np.float32, 5, told.tensors[0].offset).tolist() == [0, 1, 2, 3, 4]
+    end = told.tensors[0].offset
+    for place in range(end):
+        for broken in (whole[:place], whole[:place] + bytes([whole[place] ^ 0x81]) + whole[place + 1:]):
+            path.write_bytes(broken)
+            with suppress(ModelBroken):
+                gguf_file.header(path)

@@ -1,8 +1,9 @@
 """Tiny random GGUF files, made in milliseconds: cores, adapters, control vectors and an embedder of well under 1 MB.
 
-Every file is F32 and seeded: one seed, one file, byte for byte. The text a core writes is nonsense, but printable, and
-its logits are spread like a real model's, so that what the engine does with them can be told apart. Shapes and keys are
-those llama.cpp's loader asks for (its src/models/*.cpp). Knows nothing of the engine under test.
+Every file is F32 (a core's matrices F16 on request) and seeded: one seed, one file, byte for byte. The text a core
+writes is nonsense, but printable, and its logits are spread like a real model's, so that what the engine does with them
+can be told apart. Shapes and keys are those llama.cpp's loader asks for (its src/models/*.cpp). Knows nothing of the
+engine under test.
 """
 from __future__ import annotations
 
@@ -24,8 +25,8 @@ CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюяё"
 class _File:
     """One GGUF file in the making: metadata through `writer`, random tensors by name and shape (numpy order)."""
 
-    def __init__(self, path: Path, arch: str, seed: int) -> None:
-        self.path, self.arch, self.rng = path, arch, np.random.default_rng(seed)
+    def __init__(self, path: Path, arch: str, seed: int, *, half: bool = False) -> None:
+        self.path, self.arch, self.rng, self.half = path, arch, np.random.default_rng(seed), half
         self.writer = gguf.GGUFWriter(path, arch)
 
     def set(self, **values: int | float | bool | str | list[int]) -> None:
@@ -44,7 +45,7 @@ class _File:
         self.tensor(name, self.rng.normal(mean, spread, shape).astype(np.float32))
 
     def tensor(self, name: str, values: Tensor) -> None:
-        self.writer.add_tensor(name, values)
+        self.writer.add_tensor(name, values.astype(np.float16) if self.half and values.ndim > 1 else values)
 
     def close(self) -> Path:
         self.writer.write_header_to_file()
@@ -56,16 +57,19 @@ class _File:
 
 def core(path: Path, arch: str = "qwen2", seed: int = 0, *, n_layer: int = 2, n_embd: int = 32, n_head: int = 4,
          n_head_kv: int = 2, n_ff: int = 64, n_ctx_train: int = 2048, n_expert: int = 4, template: str | None = None,
-         ends: bool = False) -> Path:
+         ends: bool = False, half: bool = False, tied: bool = False, head_size: int | None = None) -> Path:
     """A decoder of the family `arch`: qwen2, llama, qwen3, qwen3moe (`n_expert`, two of them used), or qwen35, where
     every second layer is attention and the others recurrent (`n_layer` at least 2: llama.cpp aborts the process on a
     hybrid without attention). With `ends` most greedy answers end by themselves, after 0-60 tokens and rarely later;
-    without it none writes `<|im_end|>`."""
-    file = _File(path, arch, seed)
+    without it none writes `<|im_end|>`. `half`: matrices in F16, norms and biases in F32, as converters write them.
+    `tied`: the output layer is the embedding. `head_size`: n_embd / n_head unless given, as Qwen3's is."""
+    file = _File(path, arch, seed, half=half)
     file.set(context_length=n_ctx_train, embedding_length=n_embd, block_count=n_layer, feed_forward_length=n_ff,
              attention__head_count=n_head, attention__head_count_kv=n_head_kv,
              attention__layer_norm_rms_epsilon=1e-6, rope__freq_base=10000.0)
-    head = n_embd // n_head
+    head = head_size or n_embd // n_head
+    if head_size:
+        file.set(attention__key_length=head, attention__value_length=head)
     if arch == "qwen3moe":
         file.set(expert_count=n_expert, expert_used_count=2, expert_feed_forward_length=n_ff)
     if arch == "qwen35":
@@ -84,7 +88,8 @@ def core(path: Path, arch: str = "qwen2", seed: int = 0, *, n_layer: int = 2, n_
             _attention(file, block, n_embd, head * n_head, head * n_head_kv, head)
         _feed_forward(file, block, n_embd, n_ff, n_expert)
     file.near("output_norm.weight", n_embd, mean=1.0)
-    file.tensor("output.weight", _output(file.rng, n_embd, ends))
+    if not tied:
+        file.tensor("output.weight", _output(file.rng, n_embd, ends))
     return file.close()
 
 

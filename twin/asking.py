@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from twin import council, probe, prompt, roles, text
+from twin.adapters import Adapters
 from twin.answer import cited, drain
 from twin.archive import NOBODY, Correction, typed_in
 from twin.calibration import Calibration
@@ -265,7 +266,7 @@ class Asking:
         may have what the longest header leaves."""
         memories = self._recall(ready, members)
         told = council.instruction(text.language(ready.asked.question))
-        headers = {role.id: f"{self._header(ready, role)}\n{told}" for role in members}
+        headers = {role.id: f"{self._header(ready, role)}\n{told}".lstrip("\n") for role in members}
         engine = self._engine()
         costs = {name: len(engine.tokenize(header)) for name, header in headers.items()}
         most = max(costs.values())
@@ -299,8 +300,10 @@ class Asking:
                     control=lambda piece: len(engine.tokenize(piece, special=True)))
 
     def _header(self, ready: _Ready, role: Role) -> str:
-        header = roles.header(role, text.language(ready.asked.question))
-        return f"{header}\n{ready.settings.instruction}" if ready.settings.instruction else header
+        """The role's instruction, and the line's. An adapter that the role was compiled into says the first itself."""
+        compiled = role.adapter is not None and role.adapter.instead_of_header
+        header = "" if compiled else roles.header(role, text.language(ready.asked.question))
+        return "\n".join(part for part in (header, ready.settings.instruction) if part)
 
     def _sampling(self, ready: _Ready, role: Role) -> Sampling:
         return replace(Sampling(**role.sampling.__dict__), **ready.settings.sampling)
@@ -322,7 +325,8 @@ class Asking:
             history=history, memories=memories, adapters=adapters, thinking=thinking)
 
     def _adapters(self, role: Role) -> tuple[Adapter, ...]:
-        """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since."""
+        """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since, and
+        what `Adapters.refuse_unfit` raises for a damaged one or one of another core."""
         named = role.adapter
         if named is None:
             return ()
@@ -331,6 +335,7 @@ class Asking:
         if stale and any(one.path == path or one.sha256 == sha256_of(path) for one in stale):
             raise StaleAdapter(f"The adapter {path.name} of role {role.id} was trained on messages that you have taken "
                                "back since.", f"Train it again, or allow it with `twin allow {path.name}`.")
+        Adapters(self.home).refuse_unfit(path, self._engine().id)
         return (Adapter(str(path), named.scale, named.kind),)
 
     # ---- between turns -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from twin.asking import Asked, Asking
 from twin.catalog import Catalog
 from twin.errors import TwinError, UsageError
 from twin.home import Home, write_atomically
+from twin.learning import Learning
 from twin.ledger import Ledger
 from twin.lines import Line, Lines, Settings
 from twin.person import Profile
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 _DIGEST = "profile.digest"  # a setting in the archive
 
 
-class Twin:
+class Twin(Learning):
     """The twin of one person. Made by `open`; a context manager; one thread at a time.
 
     Everything a face can do is a method here. Errors are those of twin.errors.
@@ -81,6 +82,7 @@ class Twin:
         self._placement = placement
         self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
         self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed)
+        self._learns(self.records, self.asking, embedder, lambda: self.engine, self._release, self.profile)
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -163,9 +165,7 @@ class Twin:
         and what was found before and after. Raises UsageError when nothing or more than one thing has that name.
         """
         gone = self.records.forget(target, progress=progress)
-        if self._engine is not None and not self._lent:  # what it has read is in its cache; the next question loads it
-            self._engine.close()
-            self._engine = None
+        self._release()  # what it has read is in its cache; the next question loads it
         return gone
 
     def allow_adapter(self, name: str) -> None:
@@ -269,6 +269,11 @@ class Twin:
         if self._engine is None:
             self._engine = loading.engine(self.catalog, self.home, self._model, self._n_ctx, self._placement)
         return self._engine
+
+    def _release(self) -> None:
+        if self._engine is not None and not self._lent:
+            self._engine.close()
+            self._engine = None
 
     @property
     def notes(self) -> tuple[str, ...]:

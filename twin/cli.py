@@ -126,7 +126,8 @@ _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     ("profile", "depth", "why", "verify", "failures", "decide", "history"), "twin.cli_profile"), **dict.fromkeys(
     ("lift", "audit-portrait", "remember"), "twin.cli_portrait"), **dict.fromkeys(
     ("route", "correct", "fork", "lines"), "twin.cli_lines"), "council": "twin.cli_council", "roles": "twin.cli_roles",
-    "ledger": "twin.cli_ledger"}
+    "ledger": "twin.cli_ledger", **dict.fromkeys(("train", "adapter"), "twin.cli_train"),
+    "likeness": "twin.cli_likeness"}
 
 
 class Verbs(click.Group):

@@ -158,8 +158,9 @@ def _tell(progress: Progress | None, stage: str, done: int) -> None:
 # ---- files -----------------------------------------------------------------------------------------------------------
 
 def _remove(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Path]]:
-    """Delete what was made of it: registered files, exports nobody registered, and all snapshots, whose tokens tell
-    the text but not whose it is. Returns what was removed, and what lies outside and is no longer ours to delete."""
+    """Delete what was made of it: registered files, exports nobody registered, all snapshots, whose tokens tell the
+    text but not whose it is, and trainings under way, whose weights do. Returns what was removed, and what lies outside
+    and is no longer ours to delete."""
     removed, carried, kept = list[Path](), list[Path](), set[Path]()
     for one in derived:
         if one.kind == "adapter":
@@ -170,7 +171,7 @@ def _remove(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Pa
             carried.append(one.path)
         elif one.path.exists():
             removed.append(one.path)
-    for folder in (home.exports, home.snapshots):
+    for folder in (home.exports, home.snapshots, home.training):
         removed += [path for path in _files(folder) if path not in kept and path not in removed]
     for path in removed:
         try:

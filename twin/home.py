@@ -105,6 +105,11 @@ class Home:
         """LoRA and control vector files of the roles."""
         return self.root / "adapters"
 
+    @property
+    def training(self) -> Path:
+        """Trainings that are under way; can be thrown away, and is when something is forgotten."""
+        return self.root / "training"
+
     def adapter(self, name: str | None, sha256: str | None = None) -> Path:
         """Where an adapter lies: an absolute path as it stands, else in the home or its `adapters`; without a name, the
         file there with this sha256. A path that does not exist when there is none, or when name and sha256 disagree."""

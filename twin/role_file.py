@@ -78,6 +78,24 @@ def write(front: Mapping[str, Any], sections: Mapping[str, Mapping[str, str]]) -
     return f"---\n{write_plain(front)}---\n{body}"
 
 
+def with_line(text: str, key: str, line: str) -> str:
+    """The file with this key of its front matter on one line (of whatever it was before), or without it where `line` is
+    ''; everything else stays byte for byte. A file that is laid out in another way comes back as something else than it
+    was meant to be: read it and see."""
+    lines = text.split("\n")
+    fences = [number for number, found in enumerate(lines) if _FENCE.fullmatch(found.rstrip("\r"))]
+    if len(fences) < 2:
+        return text
+    opening, closing = fences[:2]
+    start = next((at for at in range(opening + 1, closing) if re.match(rf"{key}[ \t]*:", lines[at])), closing)
+    end = start if start == closing else start + 1
+    while start < end < closing and lines[end][:1] in (" ", "\t"):
+        end += 1
+    ending = "\r" if lines[opening].endswith("\r") else ""
+    lines[start:end] = [line + ending] if line else []
+    return "\n".join(lines)
+
+
 def _front_matter(source: str, before: int, file: str) -> yaml.Node | None:
     """The node tree of the front matter, None when it is empty; `before` lines of the file stand above it."""
     try:

@@ -7,7 +7,15 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass as validated
 
 from twin import text as plain
@@ -83,13 +91,26 @@ class Sections(Frozen):
 class RoleAdapter(Frozen):
     """The LoRA of a role: a GGUF file by path or by sha256 (64 hex digits), and how strongly it acts (0..1.5).
 
-    A path is absolute, or relative to the home or its folder `adapters`. `kind` is what types.Adapter says.
+    A path is absolute, or relative to the home or its folder `adapters`. `kind` is what types.Adapter says. `compiled`:
+    it was trained on the role's answers and carries its header, which is not written while it acts.
     """
 
     path: Text | None = None
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     scale: Annotated[float, Field(ge=0, le=1.5)] = 1.0
     kind: Literal["auto", "lora", "alora", "control"] = "auto"
+    compiled: bool = False
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """`compiled` only where it is set, so that earlier roles keep their hash."""
+        made: dict[str, Any] = write(self)
+        return made if self.compiled else {name: value for name, value in made.items() if name != "compiled"}
+
+    @property
+    def instead_of_header(self) -> bool:
+        """Whether it acts, and says itself what the header says."""
+        return self.compiled and self.scale > 0
 
     @model_validator(mode="after")
     def _names_a_file(self) -> RoleAdapter:

@@ -186,9 +186,7 @@ class LlamaEngine:
             return self.weights.tokenize(text, special=special)
 
     def _ids(self, segment: Segment) -> list[int]:
-        if segment.written is not None and segment.written.core == self.id:
-            return list(segment.written.ids)
-        return self.tokenize(segment.text, special=segment.special)
+        return prompt.spell(segment, self.tokenize, self.id)
 
     def plan(self, asked: Prompt, room: int) -> Plan:
         """Token ids of a prompt and the weights that read each part. Raises PromptTooLong, UsageError, ModelBroken."""
