@@ -253,7 +253,7 @@ class Asking:
             track=track(Ledger(self.archive).entries()), embedder=self.embedder, strong=_able(engine), cancel=cancel),
             said)
         if asked.control and not cancel():
-            best = _best(names, calibration)
+            best = council.best(names, calibration)
             verdict = _controlled(verdict, lambda: council.control(
                 engine, prompts[best], samplings[best], verdict.tokens, role=best, question=asked.question,
                 memories=shared.memories, embedder=self.embedder, cancel=cancel))
@@ -361,17 +361,6 @@ class Asking:
 def _able(engine: Engine) -> bool:
     """Whether a core writes a synthesis worth having; below this it loses to the medoid (thinking.md 2b: about 3B)."""
     return engine.parameters >= ABLE
-
-
-def _best(names: Sequence[str], calibration: Calibration | None) -> str:
-    """The role of these that was right most often on the probe; the routed one, which sits first, without a probe."""
-    seen = calibration.track if calibration else {}
-
-    def rate_of(name: str) -> float:
-        hits, misses = seen.get(name, (0.0, 0.0))
-        return (1 + hits) / (2 + hits + misses)
-
-    return max(names, key=rate_of)
 
 
 def _controlled(verdict: Verdict, control: Callable[[], Control]) -> Verdict:

@@ -78,6 +78,17 @@ def members(role_map: RoleMap, policy: CouncilPolicy, route: Route, n: int | Non
     return [route.role, *rest][:min(policy.max_n, n or policy.max_n)]
 
 
+def best(names: Sequence[str], calibration: Calibration | None) -> str:
+    """The role of these that was right most often on the probe; the routed one, which sits first, without a probe."""
+    seen = calibration.track if calibration else {}
+
+    def rate_of(name: str) -> float:
+        hits, misses = seen.get(name, (0.0, 0.0))
+        return (1 + hits) / (2 + hits + misses)
+
+    return max(names, key=rate_of)
+
+
 def called_for(policy: CouncilPolicy, route: Route, level: float | None) -> bool:
     """Whether the policy calls a council by itself, for a question of this depth (None: not known) and this route.
 
