@@ -65,7 +65,7 @@ class Apprentice:
         folder = self.home.create().training / self._named(lesson, control_of)
         trained = training.train(
             lesson.plan, folder, fresh=fresh, progress=progress, watch=watch, cancel=cancel,
-            invocation=lesson.opening if lesson.compiled and lesson.shape.kind == "alora" else (),
+            invocation=lesson.opening,
             description={"name": f"twin {lesson.role.id}", "license": _licence(lesson.core)})
         if control_of and cancel():  # half of a training is no fair comparison, today or later
             raise UsageError("Stopped before the other person's adapter was trained.", "The same goes on there.")

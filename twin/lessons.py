@@ -42,6 +42,7 @@ LOOKED_AT = 3  # each so-manyth held-out sample tells when to stop; the others s
 class Lesson:
     """What a role is to learn, ready: `split` in words, with those held-out samples that the training looks at; `learn`
     and `held` are the same in the core's tokens; and what it costs. `base`: sha256 of the core; `data`: of the words.
+    `opening`: token ids from which an activated adapter acts; () where it acts from the role's header on.
     """
 
     role: Role
@@ -157,13 +158,18 @@ class Lessons:
                                   role=role.id, constitution=constitution)
             return tokens.fit(made, engine.tokenize, settings.max_tokens)
 
-        learn, held = ([tokens.encode(render(sample), engine.tokenize) for sample in side]
-                       for side in (split.learn, split.held))
-        opening = prompt.opening(engine.family, "off")
-        as_asked = opening == prompt.opening(engine.family, role.thinking)  # else chat never writes it: no invocation
+        written = prompt.opening(engine.family, "off")
+        as_asked = written == prompt.opening(engine.family, role.thinking)  # else chat never writes it: no invocation
+        opening = tuple(engine.tokenize(written, special=True)) if as_asked and shape.kind == "alora" else ()
+
+        def encoded(sample: Sample) -> Encoded:
+            made = tokens.encode(render(sample), engine.tokenize)
+            return tokens.opened(made, opening) if opening else made
+
+        learn, held = ([encoded(sample) for sample in side] for side in (split.learn, split.held))
         return Lesson(role, source, compiled, split, render, tuple(learn), tuple(held), shape, settings, core,
                       base=sha256_of(core), data=_data(split),
-                      opening=tuple(engine.tokenize(opening, special=True)) if as_asked else (),
+                      opening=opening,
                       plan=plan(core, learn, held, shape=shape, settings=settings))
 
     def control(self, kept: Kept, theirs: Split) -> Lesson:

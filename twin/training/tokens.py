@@ -39,6 +39,15 @@ def encode(prompt: Prompt, tokenize: Tokenize, *, max_tokens: int | None = None)
                    sum(len(segment.text) for segment in prompt.tail if segment.learned and not segment.special))
 
 
+def opened(encoded: Encoded, opening: tuple[int, ...]) -> Encoded:
+    """The same with all before the last `opening` that comes before the answer in the prefix: for an adapter that acts
+    from these tokens on. The role's header is then read by the base, once, and nothing is learned through it."""
+    first = encoded.learned.index(True) if True in encoded.learned else len(encoded.tail)
+    at = next((at for at in range(first - len(opening), -1, -1) if encoded.tail[at:at + len(opening)] == opening), 0)
+    return replace(encoded, prefix=encoded.prefix + encoded.tail[:at], tail=encoded.tail[at:],
+                   learned=encoded.learned[at:])
+
+
 def fit(prompt: Prompt, tokenize: Tokenize, max_tokens: int) -> Prompt:
     """The prompt in at most so many tokens: what was said before loses its beginning; where that is not enough the
     answer loses its end, and no end of it is learned. Cut between words where there is a gap.
