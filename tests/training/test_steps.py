@@ -134,22 +134,25 @@ def test_an_activated_adapter_reads_the_prefix_with_the_adapter_off(core: Path) 
     assert abs(float(whole.detach()) - expected) > 0.1
 
 
-def test_the_vocabulary_is_projected_where_something_is_learned_and_the_common_beginning_read_once(qwen: Path) -> None:
+@pytest.mark.parametrize("room", [batches.KEPT, 0])
+def test_the_vocabulary_is_projected_where_something_is_learned_and_prefixes_are_read_once_as_far_as_there_is_room(
+        qwen: Path, monkeypatch: pytest.MonkeyPatch, room: int) -> None:
+    monkeypatch.setattr(batches, "KEPT", room)
     model, some = model_of(qwen), samples(4)
     losses = batches.Losses(model, "alora", some)
     projected: list[int] = []
     read: list[int] = []
     losses.head.register_forward_hook(lambda _module, given, _out: projected.append(given[0].numel() // 32))
     losses.backbone.embed_tokens.register_forward_hook(lambda _module, given, _out: read.append(given[0].numel()))
-    for _ in range(2):
-        losses(some)
+    first, second = (float(losses(some)[0].detach()) for _ in range(2))
     common = len(b"be brief. ")
-    rests = 4 * (max(len(one.prefix) for one in some) - common)
+    rests = [len(one.prefix) - common for one in some]
     tails = 4 * max(len(one.tail) for one in some)
 
     assert len(losses.common) == common
     assert projected == [sum(sum(one.learned) for one in some)] * 2
-    assert read == [common, rests, tails, rests, tails]
+    assert read == [common, *rests, tails, *([] if room else rests), tails]
+    assert first == second
 
 
 def test_gradient_checkpointing_is_refused_because_it_drops_the_prefix(qwen: Path) -> None:

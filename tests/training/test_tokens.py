@@ -12,7 +12,7 @@ from tests import tiny
 from twin import prompt
 from twin.engine.llama import LlamaEngine
 from twin.errors import PromptTooLong
-from twin.training.tokens import Encoded, encode, fit, plain, show
+from twin.training.tokens import Encoded, encode, fit, opened, plain, show
 from twin.types import Prompt
 
 END = 7
@@ -147,3 +147,24 @@ def test_no_words_are_shown_in_a_repr() -> None:
     made = encode(example(), tokenize)
 
     assert repr(made) == f"Encoded({len(made.prefix)} + {len(made.tail)} tokens, {sum(made.learned)} learned)"
+
+
+# ---- where the adapter begins to act -------------------------------------------------------------------------------
+
+@given(WORDS, WORDS)
+def test_an_adapter_that_acts_from_the_opening_on_leaves_the_header_to_the_base(context: list[str],
+                                                                                answer: list[str]) -> None:
+    made = encode(example(" ".join(context), " ".join(answer)), byte_tokens)
+    opening = tuple(byte_tokens("<|im_start|>assistant\n", special=True))
+    moved = opened(made, opening)
+
+    assert moved.prefix + moved.tail == made.prefix + made.tail
+    assert moved.tail[:len(opening)] == opening
+    assert moved.learned == made.learned[-len(moved.tail):]
+    assert moved.learned.index(True) == len(opening)
+    assert opened(moved, opening) == moved
+
+
+def test_without_its_opening_a_prompt_stays_as_it_is() -> None:
+    made = encode(example(), byte_tokens)
+    assert opened(made, (1, 2, 3)) == made

@@ -66,8 +66,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """Tokens of all batches, padding included: read without gradient, with gradient through them, learned; and the most
-    of one batch: in the cache before its tails (the common beginning counts here), through, learned."""
+    """Tokens of all batches: read without gradient, with gradient through them (padding included), learned; and the
+    most of one batch: in the cache before its tails (the common beginning counts here), through, learned."""
 
     read: int
     through: int
@@ -76,11 +76,11 @@ class _Sizes:
 
     @classmethod
     def of(cls, groups: Sequence[Sequence[Encoded]], common: int, shared: bool) -> _Sizes:
-        read = [len(group) * (max(len(one.prefix) for one in group) - common) if shared else 0 for group in groups]
+        read = [sum(len(one.prefix) - common for one in group) if shared else 0 for group in groups]
         through = [len(group) * max(len(one.tail) + (0 if shared else len(one.prefix)) for one in group)
                    for group in groups]
         learned = [sum(sum(one.learned) for one in group) for group in groups]
-        cached = [len(group) * common + tokens for group, tokens in zip(groups, read, strict=True)]
+        cached = [len(group) * max(len(one.prefix) for one in group) if shared else 0 for group in groups]
         return cls(sum(read), sum(through), sum(learned), (max(cached), max(through), max(learned)))
 
 
@@ -98,13 +98,19 @@ def plan(path: Path, learn: Sequence[Encoded], held: Sequence[Encoded], *, shape
     head = gguf_file.header(task.path)
     blocks = sum(math.prod(place.shape) for place in head.tensors if place.name.startswith("blk."))
     vocabulary = next(math.prod(place.shape) for place in head.tensors if place.name == "token_embd.weight")
-    # A multiply and an add for each weight and token; the way back is one more of it, as the weights are frozen.
-    a_step = 2 * (blocks * (learning.read + 2 * learning.through) + vocabulary * 2 * learning.learned) / len(order)
-    a_look = 2 * (blocks * (looking.read + looking.through) + vocabulary * looking.learned)
+    epochs = settings.steps / len(order)
     looks = 1 + math.ceil(settings.steps / settings.evaluate_every) if settings.evaluate_every else 2
+    a_token = _kept_bytes(task, head)
+    kept = min(1.0, batches.KEPT / max(1, (learning.read + looking.read) * a_token))
+    # A multiply and an add for each weight and token; the way back is one more of it, as the weights are frozen. What
+    # is read without gradient is kept after the first time, as far as there is room.
+    stepping = 2 * (blocks * learning.read * (min(epochs, 1) + max(0, epochs - 1) * (1 - kept))
+                    + epochs * 2 * (blocks * learning.through + vocabulary * learning.learned))
+    gazing = 2 * (blocks * looking.read * (1 + (looks - 1) * (1 - kept))
+                  + looks * (blocks * looking.through + vocabulary * looking.learned))
     speed = _speed(settings, int(head.values[f"{head.values['general.architecture']}.embedding_length"])) * _REACHED
-    memory = _memory(task, head, learning, looking)
-    planned = Plan(task, settings.steps, a_step / speed, (settings.steps * a_step + looks * a_look) / speed, memory,
+    memory = int(_memory(task, head, learning, looking) + kept * (learning.read + looking.read) * a_token)
+    planned = Plan(task, settings.steps, stepping / settings.steps / speed, (stepping + gazing) / speed, memory,
                    free_bytes(settings.device), _disk(head, shape))
     whole = _card(0) if _on_card(settings.device) else machine.memory_bytes()
     if memory > whole:
@@ -163,16 +169,25 @@ def _too_much(planned: Plan, there: str) -> ModelError:
 def _memory(task: Task, head: gguf_file.Header, learning: _Sizes, looking: _Sizes) -> int:
     """The base, its adapter and the dearest batch; and keys and values of the prefixes, once as they were read and once
     repeated for each head, which each layer keeps for the way back."""
-    told = head.values
     needed = base.memory_needed(task.path, dtype=_computes(task.settings)[0], device=task.settings.device, batch=1,
                                 tokens=learning.most[1], learned=max(learning.most[2], looking.most[2]),
                                 rank=task.shape.rank, targets=task.shape.targets)
-    arch = told["general.architecture"]
-    hidden, heads, layers = (int(told[f"{arch}.{key}"]) for key in (
-        "embedding_length", "attention.head_count", "block_count"))
-    of_kv = int(told.get(f"{arch}.attention.head_count_kv", heads)) / heads
-    a_token = layers * 2 * hidden * (1 + 2 * of_kv) * (2 if _computes(task.settings)[0] == "bfloat16" else 4)
-    return int(needed + learning.most[0] * a_token)
+    of_kv = _kept_bytes(task, head)
+    return int(needed + learning.most[0] * (2 * of_kv + of_kv / _share_of_kv(head)))
+
+
+def _share_of_kv(head: gguf_file.Header) -> float:
+    """Key-value heads over heads."""
+    arch = head.values["general.architecture"]
+    heads = int(head.values[f"{arch}.attention.head_count"])
+    return int(head.values.get(f"{arch}.attention.head_count_kv", heads)) / heads
+
+
+def _kept_bytes(task: Task, head: gguf_file.Header) -> float:
+    """Keys and values of one token, in all layers."""
+    arch = head.values["general.architecture"]
+    hidden, layers = (int(head.values[f"{arch}.{key}"]) for key in ("embedding_length", "block_count"))
+    return layers * 2 * hidden * _share_of_kv(head) * (2 if _computes(task.settings)[0] == "bfloat16" else 4)
 
 
 def _disk(head: gguf_file.Header, shape: Shape) -> int:
