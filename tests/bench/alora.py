@@ -1,7 +1,7 @@
 """Activated against plain LoRA at equal training time: DATA=FOLDER python -m tests.bench.alora run | report.
 
 DATA holds persona-dev.json (measured, never quoted). For each set of target modules both kinds get --minutes of steps:
-as many as fit, by the median step of a short trial in which all take turns (loading the core and looking at held-out
+as many as fit, by the mean step of a short trial in which all take turns (loading the core and looking at held-out
 words is left out; what the steps then really took is told beside it). The best of seven looks at a third of the
 held-out words is kept; the rest is measured in llama.cpp, through the exported file:
 

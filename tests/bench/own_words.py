@@ -222,7 +222,7 @@ def adapter(core: Path, own: Words, shape: Shape, how: Settings, cache: Path, sa
 
 
 def pace(core: Path, own: Words, shapes: Sequence[Shape], how: Settings, count: int) -> list[float]:
-    """Median seconds of about `count` steps of each shape, over one load of the core; they take turns, so that what
+    """Mean seconds of about `count` steps of each shape, over one load of the core; they take turns, so that what
     else the machine does hits all."""
     base = Base.load(core, dtype=how.dtype, device=how.device)  # type: ignore[arg-type]
     taken: list[list[float]] = [[] for _ in shapes]
@@ -235,7 +235,7 @@ def pace(core: Path, own: Words, shapes: Sequence[Shape], how: Settings, count: 
                 run = steps.Run(model, shape, own.learn, own.look[:1], few, Path(folder), identity={})
                 taken[place] += [step.seconds for step in run if step.loss is not None][1:]
             take_out(model)
-    return [statistics.median(each) for each in taken]
+    return [statistics.fmean(each) for each in taken]
 
 
 def _identity(core: Path, own: Words, shape: Shape, how: Settings) -> str:
