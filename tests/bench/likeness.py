@@ -28,6 +28,7 @@ from typing import Any
 
 from tests.bench import likeness_figures, own_words
 from tests.bench.council import RESULTS, read
+from tests.bench.elsewhere import Elsewhere
 from tests.bench.own_words import RUSSIAN, Lines, Made, Person, Words, numbered, said_now, spread
 from twin import exporters, machine, profile
 from twin.asking import MEMORIES, MIN_SCORE
@@ -198,7 +199,7 @@ def questions(bench: Bench, name: str, told: Mapping[str, Condition]) -> None:
     if not wanted or bench.crowd[name].tongue != "en":
         return
     began = time.monotonic()
-    found = _items(bench, name)
+    found = _items(bench.engine, bench.crowd, name, bench.sizes, bench.cache)
     said_now(f"questions: {name}, {len(found)} items, {time.monotonic() - began:.0f} s")
     for condition in wanted if found else ():
         began = time.monotonic()
@@ -208,15 +209,14 @@ def questions(bench: Bench, name: str, told: Mapping[str, Condition]) -> None:
                   core=sum(one.kinds.count("core") for one in found))
 
 
-def _items(bench: Bench, name: str) -> list[Item]:
+def _items(engine: Engine, crowd: Mapping[str, Person], name: str, sizes: Sizes, cache: Path) -> list[Item]:
     """Made once and kept in the cache: they hold people's words."""
-    asking = [one for one in bench.crowd[name].measured if fits(one)]
-    some = spread(asking, bench.sizes.questions)
-    theirs = [one.answer for other, person in bench.crowd.items() if other not in (name, RUSSIAN)
+    some = spread([one for one in crowd[name].measured if fits(one)], sizes.questions)
+    theirs = [one.answer for other, person in crowd.items() if other not in (name, RUSSIAN)
               for one in (*person.split.learn, *person.split.held)]
-    file = bench.cache / f"questions-{digest(json.dumps([bench.engine.id, name, [s.answer for s in some], theirs]))}"
+    file = cache / f"questions-{digest(json.dumps([engine.id, name, [s.answer for s in some], theirs]))}"
     if not file.is_file():
-        made, _ = items(some, theirs, make=made_by(bench.engine, tries=TRIES))
+        made, _ = items(some, theirs, make=made_by(engine, tries=TRIES))
         write_atomically(file, json.dumps([[some.index(one.sample), one.others, one.kinds] for one in made]))
     groups = clusters(some)
     return [Item(some[place], tuple(others), tuple(kinds), groups[place])
@@ -260,25 +260,21 @@ def _written(engine: Engine, condition: Condition, samples: Sequence[Any]) -> li
 
 # ---- from the command line -----------------------------------------------------------------------------------------
 
-def prepare(core: Path, crowd: Mapping[str, Person], names: Sequence[str], shape: Shape,
-            given: argparse.Namespace) -> tuple[dict[str, Words], dict[str, Made]]:
-    """The words and the adapters of these people and of those they stand against."""
+def learned(core: Path, crowd: Mapping[str, Person], names: Sequence[str]) -> dict[str, Words]:
+    """The words of these people and of those they stand against."""
     chat = [one for one in crowd if crowd[one].tongue == "en"]
     wanted = dict.fromkeys(names)
     if sum(one in chat for one in wanted) == 1 or not any(one in chat for one in wanted):
         wanted |= dict.fromkeys([one for one in chat if one not in wanted][:1])
     if RUSSIAN in crowd and any(crowd[one].tongue == "ru" for one in names):
         wanted |= {RUSSIAN: None}
-    words = own_words.words(core, {name: crowd[name] for name in wanted})
-    return words, {name: own_words.adapter(
-        core, own, shape, own_words.settings(own, given.steps, given.seed, given.threads), given.cache, said_now, name)
-        for name, own in words.items()}
+    return own_words.words(core, {name: crowd[name] for name in wanted})
 
 
 def main(*words: str) -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.likeness")
-    parser.add_argument("mode", choices=("run", "report"))
+    parser.add_argument("mode", choices=("run", "questions", "report"))
     parser.add_argument("file", nargs="?", type=Path, help="of report")
     parser.add_argument("--model", default="smollm2-135m")
     parser.add_argument("--people", default="person-1,person-2,person-3,diarist")
@@ -286,12 +282,14 @@ def main(*words: str) -> None:
     for name, default in (("steps", 150), ("seed", 0), ("threads", 0), *vars(Sizes()).items()):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--cache", type=Path, default=own_words.default_cache())
+    parser.add_argument("--elsewhere", type=Path, help="folder of what another machine computes (elsewhere.py)")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args(words)
     out = given.file or given.out or RESULTS / f"likeness-{Path(given.model).stem}.jsonl"
-    if given.mode == "run":
+    if given.mode != "report":
         _run(given, out)
-    report(out)
+    if given.mode != "questions" and out.is_file():
+        report(out)
 
 
 def _run(given: argparse.Namespace, out: Path) -> None:
@@ -303,17 +301,33 @@ def _run(given: argparse.Namespace, out: Path) -> None:
     crowd, sizes = own_words.people(Path(os.environ["DATA"])), Sizes(**{one: getattr(given, one) for one in vars(
         Sizes())})
     names = own_words.chosen(given.people, crowd)
-    results = Lines(out, {
-        "core": f"{core.stem}@{sha256_of(core)[:16]}", "people": names, "sizes": vars(sizes), "kind": given.kind,
-        "shape": {**vars(shape), "targets": list(shape.targets)}, "steps": given.steps, "seed": given.seed,
-        "reply": {"temperature": REPLY.temperature, "tokens": REPLY.max_tokens}, "processors": machine.processors(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds")})
-    learned, adapters = prepare(core, crowd, names, shape, given)
-    for name, made in adapters.items():
-        if results.found(part="adapter", of=name) is None:
-            results.add({"part": "adapter", "of": name, **made.facts, "tokens": learned[name].tokens})
-    with closing(LlamaEngine(core, n_ctx=N_CTX, trusted=True, n_threads=given.threads or None)) as engine:
-        run(Bench(engine, crowd, names, learned, adapters, results, sizes, given.cache))
+    n_ctx = 256 if given.elsewhere else N_CTX
+    with closing(LlamaEngine(core, n_ctx=n_ctx, trusted=True, n_threads=given.threads or None)) as engine:
+        if given.mode == "questions":
+            for name in names:
+                found = _items(engine, crowd, name, sizes, given.cache) if crowd[name].tongue == "en" else []
+                said_now(f"{name}: {len(found)} questions")
+            return
+        words = learned(core, crowd, names)
+        how = {name: own_words.settings(own, given.steps, given.seed, given.threads) for name, own in words.items()}
+        asked: Any = Elsewhere(engine, given.elsewhere) if given.elsewhere else engine
+        asks = given.elsewhere and not asked.answers
+        results = Lines(given.elsewhere / "unanswered.jsonl" if asks else out, {
+            "core": f"{core.stem}@{sha256_of(core)[:16]}", "people": names, "sizes": vars(sizes), "kind": given.kind,
+            "shape": {**vars(shape), "targets": list(shape.targets)}, "steps": given.steps, "seed": given.seed,
+            "reply": {"temperature": REPLY.temperature, "tokens": REPLY.max_tokens},
+            "processors": machine.processors(), **({"on": asked.answers.get("device")} if given.elsewhere else {}),
+            "date": datetime.now(UTC).isoformat(timespec="seconds")})
+        adapters = {name: asked.made(name) if given.elsewhere else own_words.adapter(
+            core, own, shape, how[name], given.cache, said_now, name) for name, own in words.items()}
+        for name, made in adapters.items():
+            if results.found(part="adapter", of=name) is None:
+                results.add({"part": "adapter", "of": name, **made.facts, "tokens": words[name].tokens})
+        run(Bench(asked, crowd, names, words, adapters, results, sizes, given.cache))
+        if asks:
+            results.path.unlink()
+            asked.write(words, how, shape)
+            said_now(f"{given.elsewhere}: {len(asked.scores)} scores and {len(asked.replies)} replies to be computed")
 
 
 def report(path: Path) -> None:

@@ -86,6 +86,21 @@ class Losses:
         """Nats of all learned tokens of a batch (a scalar tensor, float32), and how many tokens that are."""
         import torch
 
+        logits, tokens, _ = self._learned(batch)
+        return torch.nn.functional.cross_entropy(logits, tokens, reduction="sum"), len(tokens)
+
+    def each(self, batch: Sequence[Encoded]) -> Any:
+        """Nats of the learned tokens of each sample of a batch: (samples,), float32."""
+        import torch
+
+        logits, tokens, rows = self._learned(batch)
+        nats = torch.nn.functional.cross_entropy(logits, tokens, reduction="none")
+        return torch.zeros(len(batch), device=nats.device).index_add(0, rows, nats)
+
+    def _learned(self, batch: Sequence[Encoded]) -> tuple[Any, Any, Any]:
+        """Logits (learned, vocabulary) before each learned token, these tokens, and the sample each is of."""
+        import torch
+
         before = [0 if self.shared else len(sample.prefix) for sample in batch]  # where a tail begins in what is read
         hidden = self._tails(batch) if self.shared else self._hidden(
             self._padded([(*sample.prefix, *sample.tail) for sample in batch]))
@@ -93,8 +108,7 @@ class Losses:
                    for place, (token, yes) in enumerate(zip(sample.tail, sample.learned, strict=True)) if yes]
         rows, places, tokens = torch.tensor(learned, device=hidden.device).unbind(1)
         # The vocabulary's projection is the dearest matrix of a small core: only where something is learned.
-        logits = self.head(hidden[rows, places - 1]).float()
-        return torch.nn.functional.cross_entropy(logits, tokens, reduction="sum"), len(learned)
+        return self.head(hidden[rows, places - 1]).float(), tokens, rows
 
     def _tails(self, batch: Sequence[Encoded]) -> Any:
         """Hidden states of the tails. What pads the prefixes stands between them and the tails: masked, and not counted
