@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twin.cli import Bar, home_option, json_option, model_option, note, opened, show, verb
-from twin.cli_train import stoppable
+from twin.cli import Bar, home_option, json_option, model_option, note, opened, show, stoppable, verb
 from twin.text import one_line, printable
 
 if TYPE_CHECKING:

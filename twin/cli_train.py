@@ -1,16 +1,13 @@
 """The command line of training: own words into a role's adapter, and the adapters on and off."""
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from twin.cli import Bar, brief, home_option, json_option, model_option, note, opened, plain, show, verb
+from twin.cli import Bar, brief, home_option, json_option, model_option, note, opened, plain, show, stoppable, verb
 from twin.text import one_line
 
 if TYPE_CHECKING:
@@ -22,17 +19,6 @@ if TYPE_CHECKING:
 
 _BARS = "▁▂▃▄▅▆▇█"
 _GB = 1e9
-
-
-@contextmanager
-def stoppable() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, to be asked between steps; what was made until then is kept."""
-    stopped: list[int] = []
-    previous = signal.signal(signal.SIGINT, lambda number, _: stopped.append(number))
-    try:
-        yield lambda: bool(stopped)
-    finally:
-        signal.signal(signal.SIGINT, previous)
 
 
 @click.command()
