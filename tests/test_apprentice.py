@@ -124,6 +124,7 @@ def test_a_role_learns_speaks_and_is_taken_back_inside_one_running_chat(tmp_path
         assert (kept.on, kept.role, kept.kind, kept.source) == (None, "critic", "alora", "messages")
         assert file.read_bytes() == before, "it is off by itself"
         assert not any(twin.home.training.iterdir()), "its checkpoints are no longer needed"
+        assert {path.stat().st_mode & 0o777 for path in twin.home.root.iterdir()} <= {0o600, 0o700}
         assert twin.switch("critic", anyway=True).changes == (
             f"critic: adapter: set: sha256 {kept.sha256}, scale 1.0, kind alora",)
         turn = twin.ask("And is this one?", role="critic", conversation="c")

@@ -62,7 +62,8 @@ class Apprentice:
         from twin import training
 
         self._release()
-        folder = self.home.create().training / self._named(lesson, control_of)
+        self.home.create().training.mkdir(exist_ok=True, mode=0o700)
+        folder = self.home.training / self._named(lesson, control_of)
         trained = training.train(
             lesson.plan, folder, fresh=fresh, progress=progress, watch=watch, cancel=cancel,
             invocation=lesson.opening,

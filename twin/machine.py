@@ -22,6 +22,11 @@ def memory_bytes() -> int:
     return int(psutil.virtual_memory().total)
 
 
+def free_bytes() -> int:
+    """Memory that a program could have now without others being swapped out."""
+    return int(psutil.virtual_memory().available)
+
+
 def processors() -> int:
     """Physical processor cores; logical ones where the system does not tell."""
     return psutil.cpu_count(logical=False) or os.cpu_count() or 1

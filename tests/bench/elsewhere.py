@@ -16,7 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.bench.own_words import Made, Words
+from tests.bench.own_words import Made, Words, told
 from twin.engine.llama import LlamaEngine
 from twin.home import write_atomically
 from twin.prompt import spell
@@ -40,9 +40,9 @@ class Elsewhere:
         file = folder / ANSWERS
         self.answers: dict[str, Any] = json.loads(gzip.decompress(file.read_bytes())) if file.is_file() else {}
 
-    def made(self, name: str) -> Made:
+    def made(self, name: str, how: Settings) -> Made:
         """The adapter of somebody, which lies there; here it is only a name."""
-        return Made(self.folder / f"{name}.gguf", "alora", self.answers.get("facts", {}).get(name, {}))
+        return Made(self.folder / f"{name}.gguf", "alora", told(self.answers.get("facts", {}).get(name, {}), how))
 
     def score(self, prompt: Prompt, text: str) -> Score:
         job = {**self._job(prompt), "ids": self._core.tokenize(text)}

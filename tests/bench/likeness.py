@@ -318,7 +318,7 @@ def _run(given: argparse.Namespace, out: Path) -> None:
             "reply": {"temperature": REPLY.temperature, "tokens": REPLY.max_tokens},
             "processors": machine.processors(), **({"on": asked.answers.get("device")} if given.elsewhere else {}),
             "date": datetime.now(UTC).isoformat(timespec="seconds")})
-        adapters = {name: asked.made(name) if given.elsewhere else own_words.adapter(
+        adapters = {name: asked.made(name, how[name]) if given.elsewhere else own_words.adapter(
             core, own, shape, how[name], given.cache, said_now, name) for name, own in words.items()}
         for name, made in adapters.items():
             if results.found(part="adapter", of=name) is None:

@@ -78,7 +78,7 @@ def trained(core: Path, folder: Path, shape: lora.Shape,
             planned = training.plan(core, learn, look, shape=shape, settings=how)
             said(f"{name}: {planned}")
             done = training.train(planned, folder / name)
-            made[name] = adapter_file.read(done.adapter).matrices
+            made[name] = adapter_file.read_gguf(done.adapter).matrices
             facts[name] = {**done.manifest, "planned": str(planned)}
             base = Base.load(core)
         else:
@@ -142,7 +142,7 @@ def continued(losses: batches.Losses, prompts: Sequence[Encoded], how: Mapping[s
     open_ = set(range(len(prompts)))
     with torch.no_grad():
         hidden = losses._hidden(tails, cache, attention_mask=seen, position_ids=place)
-        last = hidden[torch.arange(len(prompts)), told[:, 0] - 1]
+        last = hidden[torch.arange(len(prompts), device=device), told[:, 0] - 1]
         for turn in range(how["max_tokens"]):
             tokens = drawn(losses.head(last).float(), found, how, chance)
             for row, token in enumerate(tokens.tolist()):

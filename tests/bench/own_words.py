@@ -38,6 +38,8 @@ PIECE = 200    # characters of a piece of a diary
 ROOM = 300     # tokens of a sample beside the constitution
 LOOKED_AT = 3  # each so-manyth held-out sample tells a training when to stop (as twin.lessons); the others measure
 TOGETHER = 300  # learned tokens a step, about; at most 8 samples, so that pieces of a diary cost no more than chat
+FACTS = ("before", "after", "best_step", "taken", "samples", "learned_tokens", "characters", "seconds", "dtype",
+         "skipped", "peak_bytes", "peak_cuda_bytes", "planned", "a_step")
 Pairs = Sequence[tuple[str, Message]]
 Say = Callable[[str], None]
 
@@ -215,10 +217,12 @@ def adapter(core: Path, own: Words, shape: Shape, how: Settings, cache: Path, sa
         made = training.train(planned, folder, watch=watch)
         checkpoint.clear(folder)
         facts = {**made.manifest, **({"a_step": statistics.mean(taken)} if taken else {})}
-    wanted = ("before", "after", "best_step", "taken", "samples", "learned_tokens", "characters", "seconds", "dtype",
-              "skipped", "peak_bytes", "a_step")
-    return Made(folder / "adapter" / "adapter.gguf", shape.kind, {
-        **{name: facts[name] for name in wanted if name in facts}, "steps": how.steps, "batch": how.batch})
+    return Made(folder / "adapter" / "adapter.gguf", shape.kind, told(facts, how))
+
+
+def told(facts: Mapping[str, Any], how: Settings) -> dict[str, Any]:
+    """What results keep of a training."""
+    return {**{name: facts[name] for name in FACTS if name in facts}, "steps": how.steps, "batch": how.batch}
 
 
 def pace(core: Path, own: Words, shapes: Sequence[Shape], how: Settings, count: int) -> list[float]:

@@ -61,8 +61,8 @@ class Base:
             raise ModelMissing(f"There is no model file at {path}.", "Fetch one with `twin models pull NAME`.")
         header = gguf_file.header(path)
         settings = _settings(path, header)
-        device = _device(torch, device)
-        dtype = _dtype(torch, dtype, device)
+        device = device_for(torch, device)
+        dtype = dtype_for(torch, dtype, device)
         with memory_is_named({"dtype": dtype}):
             model = _empty(torch, str(header.values["general.architecture"]), settings, getattr(torch, dtype))
             _fill(torch, model, path, header, getattr(torch, dtype), device)
@@ -89,7 +89,8 @@ def needs_torch() -> Any:
     return torch
 
 
-def _device(torch: Any, wanted: str) -> str:
+def device_for(torch: Any, wanted: str) -> str:
+    """The device to train on: 'auto' is CUDA where torch sees it. Raises UsageError for CUDA where it does not."""
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     if wanted.startswith("cuda") and not torch.cuda.is_available():
@@ -97,8 +98,8 @@ def _device(torch: Any, wanted: str) -> str:
     return wanted
 
 
-def _dtype(torch: Any, wanted: str, device: str) -> Literal["float32", "bfloat16"]:
-    """bfloat16 halves the memory; where nothing computes in it, it costs more time than float32."""
+def dtype_for(torch: Any, wanted: str, device: str) -> Literal["float32", "bfloat16"]:
+    """bfloat16 halves the memory; where nothing computes in it, it costs more time than float32. Raises UsageError."""
     if wanted in ("float32", "bfloat16"):
         return wanted  # type: ignore[return-value]
     if wanted != "auto":
@@ -124,7 +125,7 @@ def memory_needed(path: Path, *, dtype: Dtype = "auto", device: str = "auto", ba
     torch = needs_torch()
     header = gguf_file.header(path)
     settings = _settings(path, header)
-    size = 2 if _dtype(torch, dtype, _device(torch, device)) == "bfloat16" else 4
+    size = 2 if dtype_for(torch, dtype, device_for(torch, device)) == "bfloat16" else 4
     shapes = {place.name: place.shape for place in header.tensors}
     weights = size * sum(math.prod(shape) for shape in shapes.values())
     loading = 4 * max(math.prod(shape) for shape in shapes.values())  # one tensor as float32 beside the rest

@@ -140,11 +140,7 @@ def free_bytes(device: str) -> int:
     """Memory that can be had now: the card's where one is trained on, else the machine's."""
     if _on_card(device):
         return _card(1)
-    try:  # Linux; elsewhere the whole memory stands for what is free
-        told = dict(line.split(":") for line in Path("/proc/meminfo").read_text("ascii").splitlines())
-        return int(told["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError):
-        return machine.memory_bytes()
+    return machine.free_bytes()
 
 
 def _card(which: int) -> int:
@@ -201,8 +197,8 @@ def _disk(head: gguf_file.Header, shape: Shape) -> int:
 def _computes(settings: steps.Settings) -> tuple[Literal["float32", "bfloat16"], str]:
     """dtype and device that `Base.load` would choose."""
     torch = base.needs_torch()
-    device = base._device(torch, settings.device)
-    return base._dtype(torch, settings.dtype, device), device
+    device = base.device_for(torch, settings.device)
+    return base.dtype_for(torch, settings.dtype, device), device
 
 
 def _speed(settings: steps.Settings, width: int) -> float:
