@@ -93,7 +93,7 @@ def trained(core: Path, folder: Path, shape: lora.Shape,
                            "samples": len(run.learn), "seconds": run.seconds, "dtype": base.dtype,
                            "skipped": run.skipped}
         said(f"{name}: {facts[name]['before']:.3f} -> {facts[name]['after']:.3f} bits a character, "
-             f"{facts[name]['taken']} steps in {facts[name]['seconds']:.0f} s")
+             f"{facts[name]['taken']} steps in {facts[name]['seconds']:.1f} s")
     return made, facts
 
 
@@ -128,7 +128,7 @@ def continued(losses: batches.Losses, prompts: Sequence[Encoded], how: Mapping[s
     width = max(map(len, rests))
     losses.model.base_model.disable_adapter_layers()
     with torch.no_grad():
-        cache = losses._joined([losses._prefix(rest) for rest in rests], width)
+        cache = losses._joined(losses.prefixes(rests), width)
     losses.model.base_model.enable_adapter_layers()
     lengths = torch.tensor([[len(rest)] for rest in rests], device=device)
     tails = losses._padded([one.tail for one in prompts])

@@ -116,7 +116,7 @@ RUNTIME = 480 << 20  # bytes of torch, transformers and peft with nothing loaded
 
 
 def memory_needed(path: Path, *, dtype: Dtype = "auto", device: str = "auto", batch: int = 8, tokens: int = 512,
-                  learned: int | None = None, rank: int = 8, targets: Sequence[str] = ("q", "k", "v", "o")) -> int:
+                  learned: int | None = None, rank: int = 8, targets: Sequence[str] = tuple(GGUF_OF)) -> int:
     """Bytes that training will hold at its peak, from the header alone: on CUDA most of them are the card's.
 
     tokens: of one sample, as far as gradients go through it. learned: positions of a batch whose logits are made, all

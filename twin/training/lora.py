@@ -25,6 +25,8 @@ Matrices: TypeAlias = Mapping[str, tuple[Array, Array]]
 class Shape:
     """What an adapter is: `kind` alora acts on the role's tail, lora on everything. `targets`: q k v o gate up down.
 
+    The defaults are measured (tests/bench/alora.py, SmolLM2, equal training time): all targets foresee held-out words
+    best, 1.652 bits a character; o,gate,up,down 1.657, q,k,v,o 1.714, q,v 1.774; the best plain adapter 1.717.
     alpha: the strength is alpha / rank, with `rslora` alpha / sqrt(rank) (Kalajdzievski 2023).
     Raises UsageError for what cannot be.
     """
@@ -32,7 +34,7 @@ class Shape:
     kind: Literal["alora", "lora"] = "alora"
     rank: int = 8
     alpha: float = 16
-    targets: tuple[str, ...] = ("q", "k", "v", "o")
+    targets: tuple[str, ...] = ("q", "k", "v", "o", "gate", "up", "down")
     rslora: bool = False
     dropout: float = 0
 
