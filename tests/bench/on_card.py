@@ -3,7 +3,8 @@
 For a machine that is lent for minutes, with a card and torch and no llama.cpp: it trains the adapters, scores and
 continues what FOLDER/ask.json.gz holds in token ids (elsewhere.py wrote it), and puts FOLDER/answers.json.gz beside it.
 The first person's adapter goes the product's whole way, through its file; the others through the same loop over the
-core that is loaded already. Replies are drawn as sampler.py draws, but that repetition counts in the reply alone.
+core that is loaded already. What was cut off goes on from there. Replies are drawn as sampler.py draws, but that
+repetition counts in the reply alone.
 """
 from __future__ import annotations
 
@@ -49,19 +50,21 @@ def work(core: Path, folder: Path) -> dict[str, Any]:
     written = {job["key"]: Encoded(tuple(prefixes[job["prefix"]]), tuple(job["tail"]), (False,) * len(job["tail"]), 0)
                for job in ask["replies"]}
     losses = batches.Losses(model, "alora", list(scored.values()))
-    bits: dict[str, float] = {}
-    replies: dict[str, list[int]] = {}
+    kept = folder / "under-way.json"  # a machine that is lent goes back when its time is up
+    bits, replies = json.loads(kept.read_text("utf-8")) if kept.is_file() else ({}, {})
     for name in (None, *ask["people"]):
         began = time.monotonic()
         switch(model, made.get(name))
-        bits |= scores(losses, [(job["key"], scored[job["key"]]) for job in ask["scores"] if job["adapter"] == name])
+        bits |= scores(losses, [(job["key"], scored[job["key"]]) for job in ask["scores"]
+                                if job["adapter"] == name and job["key"] not in bits])
         said(f"{name}: {len(bits)} scored, {time.monotonic() - began:.0f} s")
-        mine = [job for job in ask["replies"] if job["adapter"] == name]
+        mine = [job for job in ask["replies"] if job["adapter"] == name and job["key"] not in replies]
         for start in range(0, len(mine), TOGETHER):
             some = mine[start:start + TOGETHER]
             drawn = continued(losses, [written[job["key"]] for job in some], some[0], set(ask["ends"]))
             replies |= {job["key"]: ids for job, ids in zip(some, drawn, strict=True)}
         said(f"{name}: {len(replies)} replies, {time.monotonic() - began:.0f} s")
+        kept.write_text(json.dumps([bits, replies]), "utf-8")
     return {"facts": facts, "bits": bits, "replies": replies}
 
 
