@@ -52,7 +52,6 @@ UPWARD = {
     ("twin.cli_lines", "twin.cli"): "one command line in several files",
     ("twin.cli_train", "twin.cli"): "one command line in several files",
     ("twin.cli_likeness", "twin.cli"): "one command line in several files",
-    ("twin.cli_likeness", "twin.cli_train"): "Ctrl-C and durations are drawn alike",
     ("twin.cli", "twin.tui"): "`twin chat` opens the terminal app; both are faces",
     ("twin.cli_models", "twin.cli"): "one command line in five files",
     ("twin.cli_memory", "twin.cli"): "one command line in five files",
