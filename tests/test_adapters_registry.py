@@ -164,6 +164,21 @@ def test_a_manifest_that_cannot_be_read_hides_nothing_else(tmp_path: Path) -> No
         adapters.of(second.path)
 
 
+@pytest.mark.parametrize("wrong", [{"before": None}, {"facts": None}, {"made": 5}, {"on": "no"}, {"steps": True},
+                                   {"sha256": "f" * 64}])
+def test_a_manifest_with_values_of_another_kind_is_refused_told_and_mended_by_training_again(
+        tmp_path: Path, wrong: dict[str, object]) -> None:
+    home = Home(tmp_path / "home")
+    whole = kept(home, tmp_path)
+    whole.path.with_suffix(".json").write_text(json.dumps({**whole.manifest, **wrong}), "utf-8")
+    with pytest.raises(ModelBroken, match="Train it again"):
+        adapters.of(whole.path)
+    assert Adapters(home).all() == []
+    assert [whole.sha256[:12] in line for line in Adapters(home).damaged()] == [True]
+    assert kept(home, tmp_path) == whole
+    assert (Adapters(home).all(), Adapters(home).damaged()) == ([whole], [])
+
+
 # ---- what fits -----------------------------------------------------------------------------------------------------
 
 def test_an_adapter_of_another_core_is_refused_and_both_are_named(twin: Twin, tmp_path: Path) -> None:

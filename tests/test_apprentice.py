@@ -232,6 +232,19 @@ def test_what_it_learned_from_is_noted_so_that_forgetting_makes_it_stale(twin: T
     assert MINE[0] not in kept.path.with_suffix(".json").read_text("utf-8")
 
 
+def test_what_its_words_were_said_after_counts_as_learned_from(twin: Twin, play: list[dict[str, Any]]) -> None:
+    kept = twin.train("critic", **FEW)
+    assert twin.forget(f"{MINE[0]}3/a1").adapters == (str(kept.path),)
+
+
+def test_an_adapter_of_another_role_needs_a_second_word(twin: Twin, play: list[dict[str, Any]]) -> None:
+    kept = twin.train("critic", **FEW)
+    twin.apprentice.adapters.judge(kept, on=True, reason="On: it is you.", likeness={})
+    with pytest.raises(UsageError, match=r"for the role critic, not for mentor.*--anyway"):
+        twin.switch("mentor", kept.sha256)
+    assert twin.switch("mentor", kept.sha256, anyway=True).adapter == kept.sha256
+
+
 def test_a_message_it_did_not_learn_from_leaves_it_as_it_is(twin: Twin, play: list[dict[str, Any]]) -> None:
     kept = twin.train("critic", **FEW)
     name = f"{MINE[0]}45"
@@ -290,6 +303,11 @@ def test_unknown_roles_sources_settings_and_adapters_are_refused(twin: Twin, pla
         twin.lesson("critic", source="dreams")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match=r"'depth'.*batch"):
         twin.lesson("critic", depth=3)
+    for wrong, named in (({"seed": 10**20}, "--seed"), ({"alpha": float("inf")}, "alpha inf"),
+                         ({"alpha": float("nan")}, "alpha nan"), ({"device": "abacus"}, "'abacus'"),
+                         ({"targets": ()}, "name nothing")):
+        with pytest.raises(UsageError, match=named):
+            twin.lesson("critic", **wrong)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="twin train critic"):
         twin.switch("critic", anyway=True)
     with pytest.raises(UsageError, match="wizard"):

@@ -118,6 +118,28 @@ def test_without_another_person_the_gate_says_no_and_what_is_missing(
         twin.switch("critic")
 
 
+def test_another_with_few_words_is_no_fair_comparison(twin: Twin, tmp_path: Path,
+                                                      play: list[dict[str, Any]]) -> None:  # noqa: F811
+    twin.add(talk(MINE[::-1], 46, seed=2))
+    with Twin(Home(tmp_path / "brief"), engine=ScriptedEngine([])) as theirs:
+        theirs.add(talk(THEIRS, 25, seed=1))
+    trained(twin)
+    found = twin.likeness("critic", other=tmp_path / "brief", quick=True)
+
+    assert found.gate is not None
+    assert (found.gate.on, found.gate.failed, found.on) == (False, ("own",), False)
+    assert "does not count" in " ".join(found.missing)
+
+
+@pytest.mark.parametrize("role", ["critic", ""])
+def test_what_was_taken_back_is_not_measured_however_it_is_named(
+        twin: Twin, role: str, play: list[dict[str, Any]]) -> None:  # noqa: F811
+    trained(twin)
+    twin.forget(f"{MINE[0]}3/m1")
+    with pytest.raises(StaleAdapter):
+        twin.likeness(role, quick=True)
+
+
 def test_the_whole_table_has_questions_style_and_copies(twin: Twin, other: Path,
                                                         play: list[dict[str, Any]]) -> None:  # noqa: F811
     trained(twin)

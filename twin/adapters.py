@@ -81,7 +81,7 @@ class Adapters:
         """
         sha256 = sha256_of(gguf)
         made = Kept(self.folder / f"{sha256}.gguf", sha256, **manifest)
-        known = of(made.path) if made.path.is_file() and sha256_of(made.path) == sha256 else None
+        known = _readable(made.path) if made.path.is_file() and sha256_of(made.path) == sha256 else None
         if known is not None:
             return known
         if peft is not None and peft.is_dir():
@@ -102,6 +102,16 @@ class Adapters:
                  if _HASH.fullmatch(path.stem) and (kept := _readable(path)) is not None]
         return sorted((one for one in found if role in (None, one.role) and (controls or not one.control_of)),
                       key=lambda one: (one.made, one.sha256))
+
+    def damaged(self) -> list[str]:
+        """What is wrong with those whose manifest cannot be read; trained again they get a new one."""
+        found = []
+        for path in sorted(self.folder.glob("*.gguf")):
+            try:
+                of(path)
+            except ModelBroken as error:
+                found.append(str(error))
+        return found
 
     def get(self, name: str, *, role: str | None = None) -> Kept:
         """The one whose sha256 begins so; with '' the newest of that role. UsageError for none and for several."""
@@ -188,20 +198,34 @@ def _readable(path: Path) -> Kept | None:
         return None
 
 
+def _must_be_sound(kept: Kept) -> None:
+    """Raise TypeError or ValueError for fields of another kind than written, or another adapter's manifest."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "str": str, "bool": bool, "int": int, "float": (int, float), "bool | None": (bool, type(None)),
+        "Mapping[str, Any]": dict, "Path": Path}
+    for one in fields(kept):
+        value = getattr(kept, one.name)
+        if not isinstance(value, kinds[str(one.type)]) or (str(one.type) in ("int", "float") and value is True):
+            raise TypeError(f"{one.name} is of the kind {type(value).__name__}")
+    if _HASH.fullmatch(kept.path.stem) and kept.sha256 != kept.path.stem:
+        raise ValueError("another adapter's")
+
+
 @lru_cache(maxsize=64)
 def _read(beside: Path, *_identity: int) -> Kept:
     try:
         row = json.loads(beside.read_text("utf-8"))
         version = row.pop("version")
         known = {one.name for one in fields(Kept)}
-        kept = Kept(beside.with_suffix(".gguf"), **{name: value for name, value in row.items() if name in known})
+        if version == VERSION:
+            kept = Kept(beside.with_suffix(".gguf"), **{name: value for name, value in row.items() if name in known})
+            _must_be_sound(kept)
+            return kept
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelBroken(f"The manifest {beside.name[:12]}... of an adapter cannot be read ({type(error).__name__}).",
                           f"Train it again, or remove {beside}: then nothing is known of the adapter.") from error
-    if version != VERSION or not all(isinstance(one, str) for one in (kept.sha256, kept.base, kept.role)):
-        raise ModelBroken(f"The manifest {beside.name[:12]}... of an adapter has another form (version {version!r}).",
-                          f"Use the version of twin that wrote it, or remove {beside}.")
-    return kept
+    raise ModelBroken(f"The manifest {beside.name[:12]}... of an adapter has another form (version {version!r}).",
+                      f"Use the version of twin that wrote it, or remove {beside}.")
 
 
 def _copied(source: Path, target: Path) -> None:

@@ -85,7 +85,10 @@ class Apprentice:
     @staticmethod
     def _named(lesson: Lesson, control_of: str) -> str:
         """A folder for each run, so that only an equal one is gone on with."""
-        how = [lesson.base, lesson.data, str(lesson.shape), str(lesson.settings), control_of]
+        from twin.training import COMFORT
+
+        settings = {name: value for name, value in vars(lesson.settings).items() if name not in COMFORT}
+        how = [lesson.base, lesson.data, str(lesson.shape), settings, control_of]
         return f"{lesson.role.id}-{digest(json.dumps(how))[:16]}"
 
     # ---- on and off --------------------------------------------------------------------------------------------
@@ -113,6 +116,9 @@ class Apprentice:
         if self.stale(kept):
             raise StaleAdapter(f"The adapter {kept.sha256[:12]} was trained on messages that you have taken back "
                                "since.", f"Train it again, or allow it with `twin allow {kept.path.name}`.")
+        if kept.role != role and not anyway:
+            raise UsageError(f"The adapter {kept.sha256[:12]} was trained for the role {kept.role}, not for {role}.",
+                             "Switch it on all the same with --anyway.")
         if not kept.on and not anyway:
             raise UsageError(why_off(kept), "Switch it on all the same with --anyway.")
         return kept

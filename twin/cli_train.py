@@ -54,7 +54,7 @@ def train(role: str, source: Source, compiled: bool, n: int | None, dry_run: boo
     With --show or --dry-run nothing is learned.
     """
     how = {name: value for name, value in how.items() if value is not None}
-    if targets:
+    if targets is not None:
         how["targets"] = tuple(word.strip() for word in targets.split(",") if word.strip())
     with opened(home, model) as twin, stoppable() as stopped:
         lesson = twin.lesson(role, source=source, compiled=compiled, progress=Bar(), cancel=stopped, **how)
@@ -186,6 +186,8 @@ def list_(home: Path | None, as_json: bool) -> None:
 
     with opened(home) as twin:
         found = twin.adapters()
+        for line in twin.apprentice.adapters.damaged():
+            note(line)
         if as_json:
             show([_row(twin, kept) for kept in found])
             return

@@ -5,8 +5,9 @@ Knows the archive, the roles and, when it is asked for, the core; knows no torch
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -36,6 +37,7 @@ the approved claims in front, or as this role alone."""
 FEW_WORDS = 1000
 FEW_ANSWERS, FEW_HELD = 20, 5  # pairs of claims, or answers of the core: priors as well
 LOOKED_AT = 3  # each so-manyth held-out sample tells when to stop; the others stay unseen, for likeness
+ENOUGH_HELD = 30  # held-out messages, so that likeness finds its 20 unseen (samples.TO_HOLD)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,10 +77,14 @@ class Lesson:
 
     @property
     def keys(self) -> list[tuple[str, str]] | None:
-        """Messages it rests on; None where nobody can tell which: then it rests on all."""
-        every = [sample.key for sample in (*self.split.learn, *self.split.held)]
-        known = [key for key in every if key is not None]
-        return known if len(known) == len(every) or self.source == "role" else None
+        """Messages it rests on: those learned, and those they were said after. None where nobody can tell which, as
+        with claims, which rest on more than they quote: then it rests on all."""
+        if self.source == "role":
+            return [sample.key for sample in (*self.split.learn, *self.split.held) if sample.key is not None]
+        every = [(sample.key, sample.after) for sample in (*self.split.learn, *self.split.held)]
+        if self.source not in ("messages", "scope") or any(key is None for key, _ in every):
+            return None
+        return list(dict.fromkeys(key for pair in every for key in pair if key is not None))
 
 
 class Lessons:
@@ -117,8 +123,8 @@ class Lessons:
             said = list(self.archive.messages())
             own = [pair for pair in said if pair[1].own and (source == "messages" or may_see(role, pair[1]))]
             split = examples.from_messages(own, examples.before(said))
-            examples.need(split, words=FEW_WORDS)
-            return split
+            examples.need(split, words=FEW_WORDS, held=ENOUGH_HELD)
+            return _after(split, said)
         if source == "claims":
             split = examples.from_claims(self._profile(), None, self._profile().language)
         else:
@@ -184,6 +190,17 @@ class Lessons:
             self.asking.role_map.role(kept.role), "messages", kept.compiled,
             replace(theirs, learn=theirs.learn[-kept.samples:]),
             Shape(**{**shape, "targets": tuple(shape["targets"])}), Settings(**settings), training.plan)
+
+
+def _after(split: Split, said: Sequence[tuple[str, Message]]) -> Split:
+    """With the key of the message before each sample, which is its context."""
+    keys = [(conversation, message.id) for conversation, message in said]
+    before = {key: last for last, key in pairwise(keys) if last[0] == key[0]}
+
+    def of(sample: Sample) -> Sample:
+        return replace(sample, after=before.get(sample.key) if sample.key and sample.context else None)
+
+    return replace(split, learn=tuple(map(of, split.learn)), held=tuple(map(of, split.held)))
 
 
 def may_see(role: Role, message: Message) -> bool:

@@ -1,7 +1,8 @@
 """Likening: whether an adapter is more like the person, and at what price; gathers what twin.likeness measures.
 
-What is held out was never learned: the messages that were, are known by the hashes of their keys in the manifest, and
-the profile and the memories that a condition may use are older than all that is measured. The claim is always own
+What is held out was never learned: the messages that were, or by which the training chose, are known by the hashes of
+their keys in the manifest. The profile that a condition may use is made of those; memories are older than all that is
+measured. The claim is always own
 against other: an adapter of another person's words, trained with the same settings, foresees chat better too. What the
 gate says is noted in the manifest; an adapter it lets on is switched on.
 """
@@ -123,9 +124,9 @@ class Likening:
         if role:
             self.apprentice.asking.role_map.role(role)
         known = self.apprentice.adapters.all(role=role or None)
-        if not (role or name):
-            return known[-1] if known else None
-        kept = self.apprentice.adapters.get(name, role=role)
+        if not (role or name or known):
+            return None
+        kept = self.apprentice.adapters.get(name, role=role) if role or name else known[-1]
         refuse_control(kept)
         if self.apprentice.stale(kept):
             raise StaleAdapter(f"The adapter {kept.sha256[:12]} was trained on messages that you have taken back "
@@ -207,7 +208,8 @@ class Likening:
             run.table = run.table.put(name, "saved", scored.saves(run.scored[_BASE]))
 
     def _about(self, own: Split, tongue: str) -> str:
-        """The profile prompt of what was learned alone: it must not know what is measured."""
+        """The profile prompt of what the training saw: it must not know what is measured. (A third of the held-out
+        part is among it, by which the training chose: later words than some that are measured, never the same.)"""
         keys = [sample.key for sample in own.learn if sample.key]
         said = list(self.records.archive.messages(keys=keys))
         made = profile.build(said, language=tongue if tongue == "ru" else "en")
@@ -308,7 +310,7 @@ class Likening:
     def _told(self, run: _Run, general: float | None) -> Likeness:
         from twin.likeness import compression_gain, gate
 
-        verdict, bar = None, None
+        verdict, bar, fair = None, None, False
         if run.other is None:
             run.missing.append("No words of another person: name their export, folder or home with --other. Nothing of "
                                "the kind ships: the sample's 2,400 words are too few to be compared with.")
@@ -317,15 +319,17 @@ class Likening:
                                    [one.answer for one in run.own.held], progress=run.progress, cancel=run.cancel)
             run.table = run.table.note(f"Plain text compression gains {bar} bits a character from own words.")
             mine, theirs = (sum(len(one.answer) for one in side.learn) for side in (run.own, run.other))
-            if theirs < FEWEST * mine:
-                run.missing.append(f"The other person has {theirs / mine:.0%} of your words, which favours you.")
+            fair = theirs >= FEWEST * mine
+            if not fair:
+                run.missing.append(f"The other person has {theirs / mine:.0%} of your words; with less than "
+                                   f"{FEWEST:.0%} the comparison favours you and does not count.")
         if run.cancel():
             run.missing.append("Stopped before everything was measured.")
         if run.kept and not run.cancel():
             gain = run.scored[_OWN].saves(run.scored[_OTHER]) if run.control else None
             if gain:
                 run.table = run.table.note(f"Own against another's adapter: {gain} bits a character saved.")
-            verdict = gate(gain, bar.value if bar else None, general)
+            verdict = gate(gain if fair else None, bar.value if bar else None, general)
         return self._kept(run, verdict)
 
     def _kept(self, run: _Run, verdict: Gate | None) -> Likeness:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import hashlib
 import json
-import sys
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -19,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin import machine
 from twin.errors import UsageError
 from twin.training import adapter_file, checkpoint, cost, lora
 from twin.training.base import Base, memory_is_named
@@ -29,9 +29,9 @@ from twin.types import Progress, never
 if TYPE_CHECKING:
     from twin.training.tokens import Encoded
 
-__all__ = ["Plan", "Settings", "Step", "Trained", "peak_bytes", "plan", "train"]
+__all__ = ["COMFORT", "Plan", "Settings", "Step", "Trained", "peak_bytes", "plan", "train"]
 
-_COMFORT = ("threads", "device", "checkpoint_every")  # settings that change how a run goes, not what it is
+COMFORT = ("threads", "device", "checkpoint_every")  # settings that change how a run goes, not what it is
 
 
 @dataclass(frozen=True)
@@ -112,19 +112,12 @@ def peak_bytes() -> tuple[int, int]:
     """Most memory this process has held so far, in bytes: resident (0 where the system does not tell), and on CUDA."""
     import torch
 
-    try:
-        import resource
-    except ImportError:  # Windows
-        resident = 0
-    else:
-        # KiB on Linux, bytes on macOS: getrusage(2).
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return resident, int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
+    return machine.peak_bytes(), int(torch.cuda.max_memory_allocated()) if torch.cuda.is_available() else 0
 
 
 def _identity(task: cost.Task, base: Base) -> dict[str, Any]:
     """Of what a run is one: all that its result follows from, as JSON gives it back."""
-    how = {name: value for name, value in asdict(task.settings).items() if name not in _COMFORT}
+    how = {name: value for name, value in asdict(task.settings).items() if name not in COMFORT}
     made = {"base": base.sha256, "data": _hash_of(task.learn, task.held), **asdict(task.shape), **how,
             "dtype": base.dtype}
     return dict(json.loads(json.dumps(made)))

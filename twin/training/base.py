@@ -74,10 +74,11 @@ def needs_torch() -> Any:
     """The torch module, with all that training needs beside it. Raises ModelMissing with the line that installs it."""
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as engine.library: threads that wait must not starve each other
     try:
+        # torch first: without it transformers loads all the same, and stays without it while this process lives.
+        import torch  # isort: skip
         import gguf  # noqa: F401 - looked for now, so that one message names what is missing
         import peft  # noqa: F401
         import safetensors  # noqa: F401
-        import torch
         import transformers
     except (ImportError, OSError) as error:
         raise ModelMissing(f"Training needs {getattr(error, 'name', None) or 'torch'}, which is not installed "

@@ -5,6 +5,7 @@ float32 whatever the base is in. Knows no text, no loop and no file.
 """
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Shape:
                              f"Choose from {' '.join(GGUF_OF)}.")
         if self.kind not in ("alora", "lora"):
             raise UsageError(f"There is no adapter of kind {self.kind!r}.", "Choose alora or lora.")
-        if self.rank < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+        if self.rank < 1 or not 0 < self.alpha < math.inf or not 0 <= self.dropout < 1:
             raise UsageError(f"An adapter of rank {self.rank}, alpha {self.alpha} and dropout {self.dropout} cannot "
                              "be trained.", "Give a rank of at least 1, alpha over 0, dropout from 0 to below 1.")
 

@@ -26,7 +26,8 @@ OWN_WORDS, TO_LEARN, TO_HOLD = 3000, 60, 20
 @dataclass(frozen=True, repr=False)
 class Sample:
     """One thing to learn: `answer` follows `context` (what was said before; "" for none) under `header` (the role's
-    instruction; "" when compiled away). `key` names the message in the archive that it rests on."""
+    instruction; "" when compiled away). `key` names the message in the archive that it rests on, `after` the one that
+    is its context."""
 
     context: str
     answer: str
@@ -34,6 +35,7 @@ class Sample:
     time: datetime | None = None
     conversation: str = ""
     key: Key | None = None
+    after: Key | None = None
 
     def __repr__(self) -> str:
         return f"Sample({self.key}, {len(self.context)} + {len(self.answer)} characters)"

@@ -7,6 +7,7 @@ adapters' formats.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -52,6 +53,10 @@ class Settings:
                  if getattr(self, name) < value]
         if not 0 < self.rate < math.inf:
             wrong.append(f"--rate {self.rate} (above 0)")
+        if not 0 <= self.seed < 1 << 63:
+            wrong.append(f"--seed {self.seed} (from 0 to 2^63 - 1)")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            wrong.append(f"--device {self.device!r} (auto, cpu or cuda)")
         if wrong:
             raise UsageError(f"These settings cannot be trained with: {', '.join(wrong)}.", "Name others.")
 
