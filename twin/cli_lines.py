@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from twin.archive import NOBODY, NOBODYS_NAMES
 from twin.cli import (
     brief,
     drawn,
@@ -21,7 +20,6 @@ from twin.cli import (
     verb,
 )
 from twin.errors import UsageError
-from twin.lines import nested
 from twin.text import clean, printable
 
 if TYPE_CHECKING:
@@ -64,6 +62,8 @@ def correct(role: str, turn: str, home: Path | None, as_json: bool) -> None:
 
     The router learns it. What you do not correct teaches it nothing.
     """
+    from twin.archive import NOBODY, NOBODYS_NAMES  # here: `twin --help` reads this file
+
     with opened(home) as twin:
         label = NOBODY if role.casefold() in NOBODYS_NAMES and role not in twin.role_map.ids else role
         said = twin.correct(twin.lines.turn(turn), label)
@@ -136,6 +136,8 @@ def lines(context: click.Context, everything: bool, home: Path | None, as_json: 
     """
     if handed_down(context, home=home, as_json=as_json):
         return
+    from twin.lines import nested  # here: `twin --help` reads this file
+
     with opened(home) as twin:
         tree = [(depth, line, twin.archive.turns(line.id)) for chat in twin.lines.trunks()
                 for depth, line in nested(twin.lines.all(chat))]

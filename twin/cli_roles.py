@@ -3,25 +3,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from twin import roles as role_map
-from twin.archive.role_maps import Maps
 from twin.cli import brief, handed_down, home_option, json_option, note, plain, show, verb
 from twin.errors import InputError, RoleError, UsageError
 from twin.home import Home, write_atomically
-from twin.role_book import RoleBook
-from twin.role_changes import changes
-from twin.roles import COUNCIL, CouncilPolicy, Role, RoleMap
 from twin.text import one_line, printable
+
+if TYPE_CHECKING:  # and where they are used: `twin --help` reads this file, and answers at once
+    from twin.role_book import RoleBook
+    from twin.roles import CouncilPolicy, Role, RoleMap
 
 _LANGUAGE = click.option("--language", type=click.Choice(["en", "ru"]), default="en", show_default=True,
                          help="Of the words that say what changed.")
 
 
 def _book(home: Path | None) -> RoleBook:
+    from twin.archive.role_maps import Maps
+    from twin.role_book import RoleBook
+
     place = Home(home)
     return RoleBook(place, Maps(place))
 
@@ -109,6 +111,8 @@ def show_(id: str, home: Path | None, as_json: bool) -> None:
 @verb
 def edit(id: str, language: str, home: Path | None, as_json: bool) -> None:
     """Open a role's file (or `council`) in $VISUAL or $EDITOR, then say what changed, or what is wrong with it."""
+    from twin.role_changes import changes
+
     book = _book(home)
     before, broken = _in_force(book.ensure)
     broken = broken or book.refusal
@@ -143,7 +147,9 @@ def _in_force(read: Callable[[], RoleMap]) -> tuple[RoleMap | None, RoleError | 
 
 def _file(book: RoleBook, id: str) -> Path:
     """The file to edit. The policy's is put there first: nobody edits what is not there."""
-    file, policy = book.home.roles / f"{id}.md", book.home.roles / COUNCIL
+    from twin import roles as role_map
+
+    file, policy = book.home.roles / f"{id}.md", book.home.roles / role_map.COUNCIL
     if file.is_file():
         return file
     if id != "council":
@@ -168,11 +174,13 @@ def _draw(lines: list[str], nothing: str) -> None:
 @verb
 def check(files: tuple[Path, ...], home: Path | None, as_json: bool) -> int:
     """Look for mistakes in FILES, or in all role files of the home, and change nothing; exit status 1 names them."""
+    from twin import roles as role_map
+
     folder = Home(home).roles
     there = role_map.on_disk(folder)
     chosen = [(file.name, _bytes(file)) for file in files] if files else list(there.items())
-    known = {Path(name).stem for name in (*there, *dict(chosen)) if name != COUNCIL}
-    known |= set() if there.keys() - {COUNCIL} else set(role_map.seed().ids)
+    known = {Path(name).stem for name in (*there, *dict(chosen)) if name != role_map.COUNCIL}
+    known |= set() if there.keys() - {role_map.COUNCIL} else set(role_map.seed().ids)
     refused = [error.what for name, data in chosen if (error := role_map.refusal(name, data, tuple(sorted(known))))]
     if as_json:
         show({"ok": not refused, "checked": [name for name, _ in chosen], "refused": refused})
@@ -185,8 +193,10 @@ def check(files: tuple[Path, ...], home: Path | None, as_json: bool) -> int:
 
 
 def _bytes(file: Path) -> bytes:
+    from twin.roles import read_bytes
+
     try:
-        return role_map.read_bytes(file)
+        return read_bytes(file)
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error.strerror}).", "Name a role file.") from error
 
@@ -244,6 +254,8 @@ def history(limit: int, language: str, home: Path | None, as_json: bool) -> None
 @verb
 def rollback(which: str, language: str, home: Path | None, as_json: bool) -> None:
     """Put an earlier version back, byte for byte. WHICH: its number in the history, or how its version begins."""
+    from twin.role_changes import changes
+
     book = _book(home)
     before, broken = _in_force(book.current)
     made = book.rollback(which)
