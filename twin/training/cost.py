@@ -10,7 +10,7 @@ import shutil
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -93,7 +93,11 @@ def plan(path: Path, learn: Sequence[Encoded], held: Sequence[Encoded], *, shape
     shared = shape.kind == "alora"
     common = len(batches.beginning([*task.learn, *task.held])) if shared else 0
     order = batches.order(task.learn, settings.batch, settings.seed, 0)
-    learning = _Sizes.of([[task.learn[place] for place in group] for group in order], common, shared)
+    drawn = [group for epoch in range(math.ceil(settings.steps / len(order)))
+             for group in batches.order(task.learn, settings.batch, settings.seed, epoch)]
+    all_epochs, learning = (_Sizes.of([[task.learn[place] for place in group] for group in groups], common, shared)
+                            for groups in (drawn[:settings.steps], order))
+    learning = replace(learning, most=all_epochs.most)  # each epoch makes other batches, one of them the dearest
     looking = _Sizes.of(batches.by_length(task.held, settings.batch), common, shared)
     head = gguf_file.header(task.path)
     blocks = sum(math.prod(place.shape) for place in head.tensors if place.name.startswith("blk."))
@@ -109,7 +113,8 @@ def plan(path: Path, learn: Sequence[Encoded], held: Sequence[Encoded], *, shape
     gazing = 2 * (blocks * looking.read * (1 + (looks - 1) * (1 - kept))
                   + looks * (blocks * looking.through + vocabulary * looking.learned))
     speed = _speed(settings, int(head.values[f"{head.values['general.architecture']}.embedding_length"])) * _REACHED
-    memory = int(_memory(task, head, learning, looking) + kept * (learning.read + looking.read) * a_token)
+    # 60 steps of the sample on SmolLM2 held 1.04 of the sum, 40 of a chat person 0.99.
+    memory = int(1.1 * (_memory(task, head, learning, looking) + kept * (learning.read + looking.read) * a_token))
     planned = Plan(task, settings.steps, stepping / settings.steps / speed, (stepping + gazing) / speed, memory,
                    free_bytes(settings.device), _disk(head, shape))
     whole = _card(0) if _on_card(settings.device) else machine.memory_bytes()
