@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.test_roles import SMALL, any_policy, any_role
 from twin.role_changes import changes, reworded
-from twin.roles import CouncilPolicy, Role, RoleMap, parse_role
+from twin.roles import CouncilPolicy, Role, RoleAdapter, RoleMap, parse_role
 
 TINY = parse_role(SMALL)
 
@@ -139,3 +139,17 @@ def test_many_changes_of_one_text_and_many_entries_of_one_list_are_counted_not_a
     assert said.count("{+") <= 20 and said.endswith("... and 280 changes more")
     entries = says(with_(examples=[f"example {n}" for n in range(5000)]))
     assert len(entries) <= 45 and "example: added: ... and 4980 more" in " ".join(entries)
+
+
+def test_instructions_that_an_adapter_stands_for_are_said_not_to_act_yet() -> None:
+    before, after = with_().roles[0], with_(sections={"en": {"do": "Other."}}).roles[0]
+
+    def said(language: str = "en", **adapter: Any) -> str:
+        made = (role.model_copy(update={"adapter": RoleAdapter(**adapter) if adapter else None})
+                for role in (before, after))
+        return "\n".join(changes(*(RoleMap((role,)) for role in made), language))
+
+    assert "trained again" in said(path="me.gguf", compiled=True)
+    assert "обучен заново" in said("ru", path="me.gguf", compiled=True)
+    assert all("trained again" not in one for one in (
+        said(), said(path="me.gguf"), said(path="me.gguf", compiled=True, scale=0)))

@@ -30,6 +30,7 @@ _WORDS = {
            "added": "added", "removed": "removed", "reworded": "reworded", "reordered": "in another order",
            "spacing": "spacing changed", "adapter": "adapter", "set": "set", "path": "path", "sha256": "sha256",
            "scale": "scale", "kind": "kind", "compiled": "stands for the header",
+           "carried": "the adapter stands for the instructions: the new ones act once it is trained again or off",
            "include": "memory it sees", "exclude": "memory it does not see",
            "thinking": "thinking", "members": "members", "max_n": "roles at most", "depth": "by itself from level",
            "entropy": "by itself from entropy", "on": "called", "none": "none", "all": "all roles",
@@ -42,6 +43,7 @@ _WORDS = {
            "added": "добавлено", "removed": "убрано", "reworded": "изложено иначе", "reordered": "в другом порядке",
            "spacing": "изменены пробелы", "adapter": "адаптер", "set": "задан", "path": "путь", "sha256": "sha256",
            "scale": "сила", "kind": "вид", "compiled": "вместо заголовка",
+           "carried": "инструкции заменяет адаптер: новые подействуют, когда он обучен заново или выключен",
            "include": "видимая память", "exclude": "скрытая память",
            "thinking": "размышление", "members": "участники", "max_n": "ролей не больше", "depth": "сам с уровня",
            "entropy": "сам с энтропии", "on": "созывается", "none": "нет", "all": "все роли",
@@ -126,6 +128,9 @@ def _of_role(before: Role, after: Role, say: _Say) -> Iterator[str]:
     for name in ("include", "exclude"):
         yield from say.listed(name, getattr(before.memory, name), getattr(after.memory, name), name)
     yield from say.listed("example", before.examples, after.examples, "examples")
+    acts = before.adapter == after.adapter and after.adapter is not None and after.adapter.instead_of_header
+    if acts and before.sections != after.sections:
+        yield say("carried")
 
 
 def _texts(role: Role) -> dict[tuple[str, str], str]:
