@@ -178,3 +178,13 @@ def test_killed_while_saving_the_last_one_told_of_or_the_next_is_there_and_whole
         checkpoint.sweep(folder)
         checkpoint.clear(folder)
         assert list(folder.iterdir()) == []
+
+
+def test_an_older_checkpoint_is_gone_at_once_also_when_the_process_dies_while_its_files_are_removed(
+        tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("twin.training.checkpoint.shutil.rmtree", lambda *_, **__: None)
+    for step in (1, 2):
+        checkpoint.save(tmp_path, Saved(step, {}, {}))
+    assert [place.name for place in tmp_path.glob("step-*")] == ["step-00000002"]
+    checkpoint.clear(tmp_path)
+    assert list(tmp_path.glob("step-*")) == []

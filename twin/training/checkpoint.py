@@ -77,7 +77,7 @@ def save(folder: Path, saved: Saved) -> Path:
         (made / _STATE).write_text(json.dumps(saved.state), "utf-8")
     for other in folder.glob("step-*"):
         if other != place:
-            shutil.rmtree(other, ignore_errors=True)
+            _remove(other)
     return place
 
 
@@ -102,7 +102,7 @@ def last(folder: Path) -> Saved | None:
 def clear(folder: Path) -> None:
     """Remove all checkpoints."""
     for place in folder.glob("step-*"):
-        shutil.rmtree(place, ignore_errors=True)
+        _remove(place)
 
 
 def sweep(folder: Path) -> None:
@@ -129,14 +129,23 @@ def _seal(made: Path, about: Mapping[str, Any]) -> None:
 def _replace(made: Path, target: Path) -> None:
     """Put the folder into place. A folder cannot be renamed over a full one, so the old one steps aside first: killed
     in between, there is none, never half of one."""
-    if target.exists():
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
-        target.replace(aside / "old")
-        made.replace(target)
+    aside = _aside(target) if target.exists() else None
+    made.replace(target)
+    if aside:
         shutil.rmtree(aside, ignore_errors=True)
-    else:
-        made.replace(target)
     _flush(target.parent)
+
+
+def _remove(place: Path) -> None:
+    """Gone under its name at once: killed in between, there is no half of it."""
+    shutil.rmtree(_aside(place), ignore_errors=True)
+
+
+def _aside(place: Path) -> Path:
+    """A hidden folder beside it, into which it is moved."""
+    made = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    place.replace(made / "old")
+    return made
 
 
 def _flush(path: Path) -> None:
