@@ -1090,7 +1090,7 @@ def test_kill_9_during_an_import_loses_nothing_acknowledged(archive: Archive) ->
 
 
 def test_a_full_disk_is_named_and_what_was_complete_stays(archive: Archive) -> None:
-    with start_import(archive.home.root, limit=600_000) as child:
+    with start_import(archive.home.root, limit=700_000) as child:
         out = child.communicate()[0]
 
     assert "free some space" in out.splitlines()[-1]

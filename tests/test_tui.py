@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Markdown, Static
 
 from twin.catalog import Catalog
@@ -24,7 +26,8 @@ from twin.tui.app import TwinApp
 from twin.tui.composer import Composer
 from twin.tui.council import weighing
 from twin.tui.exchange import Exchange
-from twin.tui.pages import Help, Picker, PromptPage
+from twin.tui.pages import Help, Picker, PromptPage, Rewrite
+from twin.tui.style import HELP
 from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
 
 WIDE = (100, 40)
@@ -324,6 +327,142 @@ async def test_a_broken_hand_edit_of_a_role_is_said_and_the_roles_before_it_stay
         assert "the roles before that edit stay active" in log(app)
         assert "critic" in app.twin.role_map.ids
         assert answer(app) == "b"
+
+
+# ---- what one makes of an answer -----------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("key", "commands", "thumb"), [("f2", ("/good", "/хорошо"), 1),
+                                                       ("f3", ("/bad", "/плохо"), -1)])
+@pytest.mark.parametrize(("question", "said"), [("How warm is it?", "Noted: "), ("Сколько градусов?", "Отмечено: ")])
+async def test_a_key_or_a_command_in_either_language_rates_the_last_answer(
+        make: Callable[..., TwinApp], key: str, commands: tuple[str, ...], thumb: int, question: str,
+        said: str) -> None:
+    app = make("a", "b")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "The first one")
+        await ask(pilot, question)
+        turn = app.answered()
+        await pilot.press(key)
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert said in log(app)
+        for command in commands:
+            await ask(pilot, command)
+        assert log(app).count(said) == 3
+        assert [(one.turn, one.kind, one.body) for one in app.twin.archive.signals()] == [(turn.id, "thumb", thumb)]
+
+
+@pytest.mark.parametrize("again", ["f4", "/again", "/снова"])
+async def test_again_asks_the_same_in_the_same_role_without_the_answer_before(
+        make: Callable[..., TwinApp], again: str) -> None:
+    engine = ScriptedEngine(["peas in May", "in April", "in March", "beans"])
+    app = make(engine=engine)
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/role scribe")
+        await ask(pilot, "When do I sow peas?")
+        await ask(pilot, "How deep?")
+        await ask(pilot, "/role critic")
+        first, trunk = app.answered(), app.conversation
+        if again.startswith("/"):
+            await ask(pilot, again)
+        else:
+            await pilot.press(again)
+            await pilot.pause()
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+        turn = app.answered()
+        assert (turn.question, turn.answer, turn.route.role) == ("How deep?", "in March", "scribe")
+        assert "in April" not in engine.prompts[-1].text and "peas in May" in engine.prompts[-1].text
+        assert [one.answer for one in app.twin.archive.turns(trunk)] == ["peas in May", "in April"]
+        assert app.conversation == turn.conversation != trunk
+        assert [(one.turn, one.kind) for one in app.twin.archive.signals()] == [(first.id, "regenerated")]
+        assert "(/line trunk)" in log(app)
+        await ask(pilot, "And beans?")
+        assert app.answered().route.role == "critic", "the role picked here is not lost"
+
+
+async def test_again_on_a_line_keeps_what_is_set_on_it(make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "When do I sow peas?")
+        await ask(pilot, "/fork council")
+        await ask(pilot, "/again")
+        assert app.answered().verdict is not None
+        assert app.line is not None and app.line.settings.council
+        await ask(pilot, "/line trunk")
+        await ask(pilot, "/fork critic")
+        await ask(pilot, "/again")
+        assert app.answered().route.role == "critic"
+        assert [line.settings.role for line in app.twin.lines.all() if line.settings.role] == ["critic", "critic"]
+
+
+@pytest.mark.parametrize("command", ["/edit", "/правка"])
+async def test_the_own_version_of_an_answer_is_a_signal_and_the_answer_stays(
+        make: Callable[..., TwinApp], command: str) -> None:
+    app = make("Dear Sir or Madam")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Write to the airfield")
+        turn = app.answered()
+        await ask(pilot, f"{command} Привет, аэродром")
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        assert isinstance(app.screen, Rewrite)
+        assert "Dear Sir or Madam" in screen(app)
+        await pilot.press("!", "enter")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert not isinstance(app.screen, Rewrite)
+        bodies = [one.body for one in app.twin.archive.signals() if (one.turn, one.kind) == (turn.id, "edited")]
+        assert bodies[-1] == "Dear Sir or Madam!"
+        assert app.twin.archive.turns() == [turn], "what was said stays what was said"
+        assert log(app).count("Your version is kept") == 2
+
+
+async def test_esc_leaves_a_rewrite_and_an_unchanged_answer_is_no_signal(make: Callable[..., TwinApp]) -> None:
+    app = make("a")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How warm is it?")
+        await pilot.press("ctrl+o", "x", "escape")
+        await pilot.pause()
+        assert not isinstance(app.screen, Rewrite)
+        await pilot.press("ctrl+o", "enter")
+        await app.workers.wait_for_complete()
+        await pilot.pause()
+        assert "Your version says the same as the answer." in log(app)
+        assert app.twin.archive.signals() == []
+
+
+async def test_before_any_answer_there_is_nothing_to_make_of_one(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        for key in ("f2", "f3", "f4", "ctrl+o"):
+            await pilot.press(key)
+            await pilot.pause()
+        assert log(app).count("Nothing was answered in this conversation yet. Ask first.") == 4
+        assert app.twin.lines.all() == []
+
+
+async def test_the_keys_are_taken_by_nothing_else_and_the_help_names_them(make: Callable[..., TwinApp]) -> None:
+    app = make()
+    async with app.run_test(size=WIDE):
+        ours = {"f1", "f2", "f3", "f4", "ctrl+o", "ctrl+r", "ctrl+f", "ctrl+n"}
+        taken = {*app.query_one(Composer)._bindings.key_to_bindings, *App._merge_bindings().key_to_bindings,
+                 *Screen._merge_bindings().key_to_bindings, App.COMMAND_PALETTE_BINDING}
+        assert "ctrl+q" in taken and not ours & taken
+        assert all(f"`{key}`" in HELP for key in ours - {"f1"})
+        assert all(f"`/{name}`" in HELP or f"`/{name} " in HELP for name in app._commands.table)
+
+
+async def test_proposals_that_wait_are_one_quiet_line_at_the_start(
+        make: Callable[..., TwinApp], monkeypatch: pytest.MonkeyPatch) -> None:
+    for count, line in ((0, None), (1, "1 proposal waits: twin proposals list"),
+                        (3, "3 proposals wait: twin proposals list")):
+        monkeypatch.setattr(Twin, "proposals_waiting", lambda _, count=count: count)
+        app = make()
+        async with app.run_test(size=WIDE) as pilot:
+            await app.workers.wait_for_complete()
+            await pilot.pause()
+            assert [row for row in log(app).splitlines() if "twin proposals list" in row] == ([line] if line else [])
 
 
 # ---- lines of thinking ---------------------------------------------------------------------------------------------

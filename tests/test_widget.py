@@ -22,7 +22,8 @@ from twin.errors import ModelMissing, TwinError, UsageError
 from twin.home import Home
 from twin.text import clean, printable
 from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
-from twin.widget import REDRAW_S, Chat, _text, _weighing
+from twin.widget import REDRAW_S, Chat
+from twin.widget_text import escaped, weighing
 
 NOTE = Conversation("c1", (
     Message("m1", "user", "Барометр на крыше врёт на два гектопаскаля, сравни его с аэродромным."),
@@ -303,6 +304,74 @@ def test_a_fork_that_cannot_be_made_says_why_below_the_answer(make: Callable[...
     assert len(chat.turns) == 1
 
 
+@pytest.mark.parametrize(("question", "names", "said"), [
+    ("How warm is it?", ("Good", "Bad"), "Noted: "), ("Сколько градусов?", ("Хорошо", "Плохо"), "Отмечено: ")])
+def test_a_click_below_an_answer_says_whether_it_was_good(
+        make: Callable[..., Chat], question: str, names: tuple[str, str], said: str) -> None:
+    chat = make("a", "b")
+    first, _ = chat.send(question), chat.send("Something else entirely")
+    for thumb, name in zip((1, -1), names, strict=True):
+        button(chat, name).click()
+        assert [(one.turn, one.kind, one.body) for one in chat.twin.archive.signals()] == [(first.id, "thumb", thumb)]
+    assert said in seen(chat) and seen(chat).index(said) < seen(chat).index("Something else")
+
+
+def test_again_asks_the_same_in_the_same_role_without_the_answer_before(make: Callable[..., Chat]) -> None:
+    engine = ScriptedEngine(["in April", "in March", "beans", "in May"])
+    chat = make(engine=engine)
+    first = chat.send("When do I sow peas?", role="scribe")
+    chat._role.value = "critic"
+    button(chat, "Again").click()
+    until(lambda: len(chat.turns) == 2 and not button(chat, "Send").disabled)
+    turn = chat.turns[-1]
+    assert (turn.question, turn.answer, turn.route.role) == ("When do I sow peas?", "in March", "scribe")
+    assert "in April" not in engine.prompts[-1].text
+    assert turn.conversation != first.conversation
+    assert [(one.turn, one.kind) for one in chat.twin.archive.signals()] == [(first.id, "regenerated")]
+    assert "Asked again on a new line of thinking" in seen(chat)
+    assert chat.send("And beans?").route.role == "critic", "the role picked on the screen is not lost"
+    assert chat.again(first).answer == "in May"
+    chat.line("trunk")
+    assert [one.answer for one in chat.twin.archive.turns(chat._where.value)] == ["in April"]
+
+
+def test_the_own_version_of_an_answer_is_written_below_it_and_the_answer_stays(make: Callable[..., Chat]) -> None:
+    hostile = "<b>Dear</b> Sir"
+    chat = make(hostile)
+    turn = chat.send("Напиши на аэродром")
+    button(chat, "Правка").click()
+    field = next(each for each in inside(chat.view) if isinstance(each, widgets.Textarea) and each.value == hostile)
+    button(chat, "OK").click()
+    assert "says the same as the answer" in seen(chat) and chat.twin.archive.signals() == []
+    field.value = "Привет, <i>аэродром</i>"
+    button(chat, "OK").click()
+    assert [(one.turn, one.kind, one.body) for one in chat.twin.archive.signals()] == [
+        (turn.id, "edited", "Привет, <i>аэродром</i>")]
+    assert "Ваш вариант сохранён" in seen(chat)
+    assert chat.twin.archive.turns() == [turn]
+    assert {tag for page in pages(chat) for tag, _ in Page(page).tags} == {"div"}
+    button(chat, "Правка").click()
+    assert field not in list(inside(chat.view)), "the same button puts the field away"
+
+
+def test_what_one_makes_of_an_answer_needs_no_click_but_an_answer(make: Callable[..., Chat]) -> None:
+    chat = make("a")
+    for job in (lambda: chat.rate(True), lambda: chat.edit("b"), chat.again):
+        with pytest.raises(UsageError, match="Nothing was answered"):
+            job()
+    chat.send("How warm is it?")
+    chat.rate(False)
+    chat.edit("b")
+    assert [one.kind for one in chat.twin.archive.signals()] == ["thumb", "edited"]
+
+
+def test_proposals_that_wait_are_one_quiet_line_above_the_chat(
+        make: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seen(make()).strip() == ""
+    monkeypatch.setattr(Twin, "proposals_waiting", lambda _: 2)
+    assert seen(make()).strip() == "2 proposals wait: twin proposals list"
+
+
 def test_the_toggle_beside_send_calls_a_council_whose_weights_are_drawn(make: Callable[..., Chat]) -> None:
     chat = make(engine=ScriptedEngine(spoken))
     toggle = pick(chat, widgets.ToggleButton)
@@ -330,8 +399,8 @@ def test_a_council_without_clicking_takes_members_and_a_control(make: Callable[.
 
 def test_only_calibrated_weights_are_percentages() -> None:
     opinions = (Opinion("Peas.", .7, ("critic",), (.5, .8)), Opinion("Beans.", .2, ("scribe",)))
-    calibrated = Page(_weighing(Verdict((), opinions, .1, 1.5, calibrated=200, dissent=(1,)))).text
-    prior = Page(_weighing(Verdict((), opinions, .1, 1.5))).text
+    calibrated = Page(weighing(Verdict((), opinions, .1, 1.5, calibrated=200, dissent=(1,)))).text
+    prior = Page(weighing(Verdict((), opinions, .1, 1.5))).text
     assert "70% [50%, 80%] critic: Peas." in calibrated and "20% dissent, scribe: Beans." in calibrated
     assert "uncalibrated" not in calibrated
     assert "%" not in prior and "0.70 [0.50, 0.80] critic" in prior
@@ -406,7 +475,7 @@ def test_hostile_claims_make_no_element(make: Callable[..., Chat], text: str) ->
     turn = chat.council("Well?")
     chat.fork("critic", name=text)
     assert turn.verdict is not None
-    remarks = Page(_weighing(replace(turn.verdict, missing=(text,), failed={"scribe": text})))
+    remarks = Page(weighing(replace(turn.verdict, missing=(text,), failed={"scribe": text})))
     parsed = [*map(Page, pages(chat)), remarks]
     assert {tag for page in parsed for tag, _ in page.tags} == {"div"}
     assert {name for page in parsed for _, attrs in page.tags for name, _ in attrs} == {"dir", "style"}
@@ -417,7 +486,7 @@ def test_hostile_claims_make_no_element(make: Callable[..., Chat], text: str) ->
 
 @given(st.text(max_size=200), st.sampled_from(["", "opacity:.6"]))
 def test_any_text_becomes_one_div_with_exactly_that_text(text: str, style: str) -> None:
-    page = Page(_text(text, style))
+    page = Page(escaped(text, style))
     assert [tag for tag, _ in page.tags] == ["div"]
     assert page.text == printable(clean(text))
 

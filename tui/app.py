@@ -20,6 +20,7 @@ from textual.screen import Screen
 from textual.widgets import Markdown, Static
 from textual.worker import get_current_worker
 
+from twin import feedback
 from twin.errors import TwinError, UsageError
 from twin.lines import Line
 from twin.prompt_view import PromptView
@@ -47,6 +48,10 @@ class TwinApp(App[None]):
         Binding("ctrl+r", "obey('for')", "Whom it was for", id="correct", priority=True),
         Binding("ctrl+f", "obey('fork')", "Ask again as", id="fork", priority=True),
         Binding("ctrl+n", "new", "New conversation", id="new"),
+        Binding("f2", "obey('good')", "Good answer", id="good"),
+        Binding("f3", "obey('bad')", "Bad answer", id="bad"),
+        Binding("f4", "obey('again')", "Ask again", id="again"),
+        Binding("ctrl+o", "obey('edit')", "Own version", id="edit"),
         Binding("f1", "help", "Help", id="help"),
     ]
     CSS = CSS
@@ -132,11 +137,12 @@ class TwinApp(App[None]):
         except TwinError as error:
             self.say(str(error), error=True)
 
-    async def ask(self, question: str, *, council: bool | None = None) -> None:
-        """Ask on the line one is on; `council` None leaves it to the line and the policy."""
+    async def ask(self, question: str, role: str | None = None, *, council: bool | None = None) -> None:
+        """Ask on the line one is on, `role` instead of the one picked here; `council` None leaves it to the line and
+        the policy."""
         exchange = await self.shown(question)
         self._begin()
-        self._drain(exchange, self.role, self.conversation, council)
+        self._drain(exchange, role or self.role, self.conversation, council)
 
     def carry_out(self, job: Callable[[], str | PromptView]) -> None:
         """Do something that takes a while; its line is said, its prompt opened."""
@@ -197,6 +203,12 @@ class TwinApp(App[None]):
                             lambda: self.action_obey("for"))
         yield SystemCommand("Ask again as ...", "The same question on a new line of thinking (ctrl+f)",
                             lambda: self.action_obey("fork"))
+        yield SystemCommand("Good answer", "Say that the last answer was good (f2)", lambda: self.action_obey("good"))
+        yield SystemCommand("Bad answer", "Say that it was not (f3)", lambda: self.action_obey("bad"))
+        yield SystemCommand("Ask again", "The same question once more, in the same role (f4)",
+                            lambda: self.action_obey("again"))
+        yield SystemCommand("Own version", "Write the last answer as you would have wanted it (ctrl+o)",
+                            lambda: self.action_obey("edit"))
         yield SystemCommand("Lines of thinking", "The lines of this conversation (/lines)",
                             lambda: self.action_obey("lines"))
         yield SystemCommand("Help", "Keys and commands (f1)", self.action_help)
@@ -243,6 +255,7 @@ class TwinApp(App[None]):
             missing = "" if self.twin.has("core") else self.twin.catalog.recommend().model.name
             counts = self.twin.archive.counts()
             _ = self.twin.role_map  # reads the folder, so that a broken hand edit is known
+            waiting = feedback.waiting(self.twin)
         except TwinError as error:
             self.post_message(self.Done(str(error), error=True))
             return
@@ -251,6 +264,8 @@ class TwinApp(App[None]):
         self.post_message(self.Done(
             f"Your own messages here: {own:,}. Press F1 for keys and commands."
             if own else "Nothing of yours is here yet: `twin import FILE` brings it. Press F1 for keys and commands."))
+        if waiting:
+            self.post_message(self.Done(waiting))
 
     # ---- what comes back ---------------------------------------------------------------------------------------
 

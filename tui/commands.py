@@ -1,4 +1,4 @@
-"""What the slash commands and keys of the terminal chat do: roles, councils, lines of thinking, exports.
+"""What the slash commands and keys of the terminal chat do: roles, signals, councils, lines of thinking, exports.
 
 Each is a method from the words after its name to nothing; what may not be is a TwinError.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.containers import VerticalScroll
 
+from twin import feedback
 from twin import text as plain_text
 from twin.archive import NOBODY, NOBODYS_NAMES
 from twin.errors import UsageError
@@ -18,13 +19,14 @@ from twin.types import Turn
 
 from . import tree
 from .exchange import why
-from .pages import Picker
+from .pages import Picker, Rewrite
 
 if TYPE_CHECKING:
     from .app import TwinApp
 
 MEANWHILE = {"role", "why", "help", "lines"}  # those that do not wait for an answer
 _COUNCIL = {"council", "совет"}
+_RUSSIAN = {"хорошо": "good", "плохо": "bad", "снова": "again", "правка": "edit"}
 _DRAWN = 40  # exchanges of a line that are drawn when one goes to it; older ones are still read by the core
 
 
@@ -37,7 +39,10 @@ class Commands:
             "role": self._switch, "for": self._correct, "why": self._why, "prompt": self._prompt,
             "council": self._council, "fork": self._fork, "lines": self._lines, "line": self._go,
             "compare": self._compare, "name": self._rename, "keep": self._keep, "drop": self._drop,
+            "good": lambda _: self._rate(good=True), "bad": lambda _: self._rate(good=False),
+            "again": self._again, "edit": self._edit,
             "export": self._export, "help": lambda _: app.action_help()}
+        self.table |= {russian: self.table[name] for russian, name in _RUSSIAN.items()}
 
     async def do(self, name: str, argument: str) -> None:
         """Obey one. Raises UsageError where there is none of that name."""
@@ -108,6 +113,32 @@ class Commands:
         made = self.twin.export("prompt")
         cut = "".join(f"\nCut to fit: {name}" for name in made.cut)
         return f"{made.path}\n{made.characters:,} characters.{cut}"
+
+    # ---- what one makes of an answer ---------------------------------------------------------------------------
+
+    def _rate(self, *, good: bool) -> None:
+        turn = self.app.answered()
+        self.app.carry_out(lambda: feedback.rate(self.twin, turn, good=good))
+
+    def _edit(self, own: str) -> None:
+        turn = self.app.answered()
+
+        def written(own: str | None) -> None:
+            if own is not None:
+                self.app.carry_out(lambda: feedback.edit(self.twin, turn, own))
+
+        if own:
+            written(own)
+        else:
+            self.app.push_screen(Rewrite(f"Your version of the answer to “{turn.question}”", turn.answer), written)
+
+    async def _again(self, _: str) -> None:
+        turn, back, role = self.app.answered(), self.app.line.title if self.app.line else TRUNK, self.app.role
+        line, said = feedback.again(self.twin, turn)
+        self.app.say(f"{said} (/line {back})")
+        self._stand(line)
+        self.app.role = role
+        await self.app.ask(turn.question, feedback.in_role(turn), council=turn.verdict is not None)
 
     # ---- lines of thinking -------------------------------------------------------------------------------------
 

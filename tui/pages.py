@@ -1,9 +1,10 @@
-"""What opens over the chat: the help, a prompt taken apart, and the picker of a role."""
+"""What opens over the chat: the help, a prompt taken apart, the picker of a role, and an answer to be rewritten."""
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -14,8 +15,9 @@ from textual.widgets import Markdown, OptionList, Static
 from textual.widgets.option_list import Option
 
 from twin.prompt_view import STYLES, PromptView, Span
-from twin.text import one_line
+from twin.text import one_line, printable
 
+from .composer import Composer
 from .style import HELP
 
 _FRAME = 12  # columns of a page that are not its text: a twentieth outside, border, padding, scrollbar
@@ -79,6 +81,32 @@ class Picker(ModalScreen[str | None]):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """Enter or a click."""
         self.dismiss(event.option_id)
+
+
+class Rewrite(ModalScreen[str | None]):
+    """A text to be changed: Enter keeps what is written then, Esc leaves it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close")]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        with Vertical():
+            yield Static(Content(one_line(self._title)))
+            yield Composer(printable(self._text))
+            yield Static(Content("enter keeps it · ctrl+j new line · esc leaves it"))
+
+    def on_mount(self) -> None:
+        composer = self.query_one(Composer)
+        composer.focus()
+        composer.move_cursor(composer.document.end)
+
+    @on(Composer.Sent)
+    def _kept(self, sent: Composer.Sent) -> None:
+        sent.stop()  # it is no question
+        self.dismiss(sent.text)
 
 
 def _choice(number: int, choice: tuple[str, str]) -> Content:

@@ -34,7 +34,7 @@ Composer {
 }
 Composer:focus { border: round $primary; }
 #status { height: 1; padding: 0 2; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
-Page, Picker { align: center middle; }
+Page, Picker, Rewrite { align: center middle; }
 Page > VerticalScroll {
     width: 72; max-width: 95%; height: auto; max-height: 90%; padding: 1 2;
     background: $surface; border: round $primary;
@@ -42,11 +42,12 @@ Page > VerticalScroll {
 Page.-wide > VerticalScroll { width: 95%; }
 Page Markdown { background: transparent; padding: 0; margin-bottom: -1; }
 Page Static { height: auto; }
-Picker > Vertical {
+Picker > Vertical, Rewrite > Vertical {
     width: 90; max-width: 95%; height: auto; max-height: 100%; padding: 0 1;
     background: $surface; border: round $primary;
 }
-Picker Static { height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $text-muted; }
+Picker Static, Rewrite Static { height: 1; text-wrap: nowrap; text-overflow: ellipsis; color: $text-muted; }
+Rewrite Composer { max-height: 60vh; margin: 0; }
 Picker OptionList {
     height: auto; max-height: 60vh; border: none; padding: 0; background: transparent;
     text-wrap: nowrap; text-overflow: ellipsis;
@@ -59,6 +60,8 @@ HELP = """\
 - `esc` stops the answer; what was written is kept
 - `ctrl+r` says whom the last question was for: `1` to `9` or `enter` chooses, the router learns it
 - `ctrl+f` asks the last question again, in another role or by a council, on a new line of thinking
+- `f2` good answer, `f3` bad answer: what reflection learns from
+- `f4` asks the last question once more in the same role; `ctrl+o` takes your own version of the answer
 - `ctrl+n` starts a new conversation
 - `ctrl+p` opens the palette: themes, keys, commands
 - `ctrl+q` quits
@@ -70,6 +73,13 @@ HELP = """\
 - `/prompt QUESTION` shows the prompt it would be answered with; without a question that of the last one, asked again
 - `/export` writes your profile as a system prompt
 - `/help` shows this page
+
+### What you make of an answer
+- `/good`, `/bad` (`/хорошо`, `/плохо`) say whether the last answer was good; the last word counts
+- `/again` (`/снова`) asks the same once more, on a new line of thinking; the answer before stays on its own
+- `/edit` (`/правка`) opens the answer to be rewritten; `/edit TEXT` takes the text. The answer stays what was said
+
+They are signals: `twin reflect` proposes changes from them, and nothing changes without your yes.
 
 ### Council
 - `/council QUESTION` lets several roles answer; what they say is weighed and dissent is kept

@@ -24,6 +24,7 @@ from twin.lines import Line, Lines, Settings
 from twin.person import Profile
 from twin.placement import Placement
 from twin.records import Records
+from twin.reflecting import Reflecting
 from twin.self_profile import SelfProfile
 from twin.types import (
     Answered,
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 _DIGEST = "profile.digest"  # a setting in the archive
 
 
-class Twin(Learning):
+class Twin(Learning, Reflecting):
     """The twin of one person. Made by `open`; a context manager; one thread at a time.
 
     Everything a face can do is a method here. Errors are those of twin.errors.
@@ -83,6 +84,8 @@ class Twin(Learning):
         self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
         self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed)
         self._learns(self.records, self.asking, embedder, lambda: self.engine, self._release, self.profile)
+        self._reflects(lambda: self.engine, lambda: loading.core(self.catalog, self._model, self._engine),
+                       lambda experts: loading.engine(self.catalog, home, model, n_ctx, placement, experts=experts))
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -167,11 +170,6 @@ class Twin(Learning):
         gone = self.records.forget(target, progress=progress)
         self._release()  # what it has read is in its cache; the next question loads it
         return gone
-
-    def allow_adapter(self, name: str) -> None:
-        """Let an adapter load although it was trained on what was forgotten since."""
-        if not (self.archive.allow_adapter(name) or self.archive.allow_adapter(self.home.adapter(name))):
-            raise UsageError(f"There is no stale adapter {name!r}.", "Take its name or sha256 from the error.")
 
     # ---- who the person is ----------------------------------------------------------------------------------------
 
@@ -308,7 +306,7 @@ class Twin(Learning):
         for the rest. `cancel` is asked between tokens. A turn that ends with Failed stores nothing.
         """
         asked = Asked(question, conversation or self.conversation, role, council, tuple(members), n, control)
-        yield from self.asking.stream(asked, cancel)
+        yield from self._turn(self.asking.stream(asked, cancel))
 
     def probe(self, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> Calibration | None:
         """Let this core answer the bundled questions once, so that a council's weights are calibrated. Minutes to
@@ -337,7 +335,7 @@ class Twin(Learning):
     def side_by_side(self, question: str, lines: Iterable[str], *,
                      cancel: Callable[[], bool] = never) -> Iterator[tuple[str, Event]]:
         """Ask several lines the same at once, over what they share: (id of the line, event) as they come."""
-        return self.asking.side_by_side(question, [self.lines.get(name).id for name in lines], cancel)
+        return self._turn(self.asking.side_by_side(question, [self.lines.get(name).id for name in lines], cancel))
 
     def settle(self, *, conversation: str | None = None, keep: bool = False,
                cancel: Callable[[], bool] = never) -> int:

@@ -127,7 +127,8 @@ _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     ("lift", "audit-portrait", "remember"), "twin.cli_portrait"), **dict.fromkeys(
     ("route", "correct", "fork", "lines"), "twin.cli_lines"), "council": "twin.cli_council", "roles": "twin.cli_roles",
     "ledger": "twin.cli_ledger", **dict.fromkeys(("train", "adapter"), "twin.cli_train"),
-    "likeness": "twin.cli_likeness"}
+    "likeness": "twin.cli_likeness", "rate": "twin.cli_signals",
+    **dict.fromkeys(("reflect", "proposals", "audit", "evolve", "whatif"), "twin.cli_reflect")}
 
 
 class Verbs(click.Group):

@@ -2,6 +2,7 @@
 
     TwinError                    what happened, then `next_step`; `exit_status` for the command line
     |- UsageError                the caller asked for something that cannot be asked
+    |  `- ProposalStale          a change was made for a role map that is no longer the one; prove it again
     |- InputError                what came from outside is not what it should be
     |  |- UnknownFormat          no importer knows this file; says which keys it saw
     |  |- BrokenFile             JSON, zip or note that cannot be read
@@ -21,6 +22,7 @@
     |  |- HomeFull               no space left; nothing half-written
     |  `- HomeTooNew             written by a newer version
     |- FetchError                a download: every source was tried; says what each answered
+    |- EvaluatorChanged          what judges changes of the role map is not what it was when it judged
     `- NotPublic                a public export still names somebody; says kinds and counts, never the words
 """
 from __future__ import annotations
@@ -41,6 +43,10 @@ class TwinError(Exception):
 
 class UsageError(TwinError):
     """The call itself cannot be met (an unknown role, a negative budget)."""
+
+
+class ProposalStale(UsageError):
+    """The role map in force is not the one a change was made for, or somebody else was faster."""
 
 
 class InputError(TwinError):
@@ -126,6 +132,10 @@ class FetchError(TwinError):
     def __init__(self, what: str, next_step: str = "", *, tried: tuple[str, ...] = ()) -> None:
         super().__init__("\n  ".join((what, *tried)), next_step)
         self.tried = tried
+
+
+class EvaluatorChanged(TwinError):
+    """The files that judge changes of the role map are not those that were pinned; nothing they say counts."""
 
 
 class NotPublic(TwinError):

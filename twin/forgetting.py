@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from twin import text as texts
-from twin.archive import Archive, Derived, Key
+from twin.archive import Archive, Derived, Key, typed_in
 from twin.archive.selection import Meaning, Selection
 from twin.archive.traces import Sieve, sample, sieve
 from twin.claims import free_claims, free_id
@@ -269,19 +269,30 @@ def _named_so(archive: Archive, claim: str) -> tuple[str, ...]:
 
 def _runs(archive: Archive, chosen: Selection, claims: Collection[str]) -> Sieve:
     """Runs of the text that stand in nothing that remains, nor in what ships with the twin. A claim is told by words of
-    the catalogue or of messages, an answer in a core's own: where another turn says them they are no trace of it."""
+    the catalogue or of messages, an answer in a core's own or as the person would have had it: where another turn says
+    them they are no trace of it."""
     keys, gone, left = chosen.keys, list[Turn](), list[Turn]()
-    for turn in archive.turns() if claims or chosen.turns else ():
+    own, others = _edits(archive, chosen)
+    for turn in archive.turns() if claims or chosen.turns or own else ():
         (gone if turn.id in {*chosen.turns} else left).append(turn)
     catalogue = [text for claim in claims if claim in facets() for text in facets()[claim].text.values()]
     said = [*catalogue, *archive.claim_texts(claims), *archive.texts(keys), *(turn.question for turn in gone)]
     seeds = [path.read_text("utf-8") for path in package_files("twin").joinpath("seed").iterdir() if path.is_file()]
-    others = archive.claim_texts(claims, rest=True) if claims else []
-    turns = [part for turn in left for part in (
-        turn.question, turn.answer, turn.thinking, *(memory.text for memory in turn.memories))]
-    runs, answers = sample(said), sample([turn.answer for turn in gone])
+    rest = archive.claim_texts(claims, rest=True) if claims else []
+    turns = [*others, *(part for turn in left for part in (
+        turn.question, turn.answer, turn.thinking, *(memory.text for memory in turn.memories)))]
+    runs, answers = sample(said), sample([*own, *(turn.answer for turn in gone)])
     runs = runs.plus(answers.without(answers.within(turns)))
-    return runs.without(runs.within(chain(seeds, others, turns if claims else (), archive.texts(keys, rest=True))))
+    return runs.without(runs.within(chain(seeds, rest, turns if claims else (), archive.texts(keys, rest=True))))
+
+
+def _edits(archive: Archive, chosen: Selection) -> tuple[list[str], list[str]]:
+    """Answers as the person would have them: of the turns that go, and of the others."""
+    typed = {message for conversation, message in chosen.keys if conversation.startswith(typed_in(""))}
+    going = {*chosen.turns, *typed}
+    edits = [one for one in archive.signals() if one.kind == "edited"]
+    return ([str(one.body) for one in edits if one.turn in going],
+            [str(one.body) for one in edits if one.turn not in going])
 
 
 @dataclass

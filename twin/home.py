@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from threading import Lock
 
@@ -27,6 +28,17 @@ from twin.errors import HomeBusy, HomeError, HomeFull
 def cache_dir() -> Path:
     """The user's cache directory of twin: models, downloads. `TWIN_CACHE` moves it."""
     return Path(os.environ.get("TWIN_CACHE") or platformdirs.user_cache_path("twin"))
+
+
+_passed = count(1)
+
+
+def fault(_name: str) -> None:
+    """A place at which a crash must do no harm; the name is for the reader. `TWIN_FAULT_AT=n` ends the process at the
+    n-th one it passes, as `kill -9` would (exit status 70): tests go through all of them."""
+    at = os.environ.get("TWIN_FAULT_AT")
+    if at and next(_passed) == int(at):
+        os._exit(70)
 
 
 @contextmanager
@@ -64,6 +76,7 @@ def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
                     file.flush()
                     os.fsync(file.fileno())
             Path(name).chmod(mode)
+            fault("written beside")
             Path(name).replace(path)
         except BaseException:
             Path(name).unlink(missing_ok=True)
@@ -142,20 +155,32 @@ class Home:
     @contextmanager
     def writing(self, what: str, *, wait_s: float = 2.0) -> Iterator[None]:
         """Hold the one writer lock, for as long as one write takes; HomeBusy says who has it otherwise."""
+        with self._held("writer", what, wait_s), _private():
+            yield
+
+    @contextmanager
+    def alone(self, what: str, *, wait_s: float = 0.0) -> Iterator[None]:
+        """Hold the lock of one kind of long work, a plain word, so that nobody else does it at the same time; who only
+        writes does not wait for it. HomeBusy says who is at it."""
+        with self._held(what, what, wait_s):
+            yield
+
+    @contextmanager
+    def _held(self, name: str, what: str, wait_s: float) -> Iterator[None]:
         self.create()
-        note = self.root / ".writer.json"
-        lock = FileLock(self.root / ".writer.lock", timeout=wait_s, mode=0o600, poll_interval=0.01)
+        note = self.root / f".{name}.json"
+        lock = FileLock(self.root / f".{name}.lock", timeout=wait_s, mode=0o600, poll_interval=0.01)
         try:
             lock.acquire()
         except Timeout as error:
-            raise HomeBusy(f"{self.root} is being written by {_holder(note)}.",
+            said = "is being written by" if name == "writer" else f"is in use for {what} by"
+            raise HomeBusy(f"{self.root} {said} {_holder(note)}.",
                            "Wait for it to finish or close it, then do the same again.") from error
         try:
             who = {"pid": os.getpid(), "host": socket.gethostname(), "doing": what,
                    "program": Path(sys.argv[0] or "python").name, "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
             write_atomically(note, json.dumps(who))
-            with _private():
-                yield
+            yield
         finally:
             note.unlink(missing_ok=True)
             lock.release()

@@ -52,6 +52,12 @@ class Learning:
         """The trained adapters, each with what was measured of it, the newest last."""
         return self.apprentice.adapters.all(role=role)
 
+    def allow_adapter(self, name: str) -> None:
+        """Let an adapter load although it was trained on what was forgotten since."""
+        archive, home = self.apprentice.archive, self.apprentice.home
+        if not (archive.allow_adapter(name) or archive.allow_adapter(home.adapter(name))):
+            raise UsageError(f"There is no stale adapter {name!r}.", "Take its name or sha256 from the error.")
+
     def switch(self, role: str, adapter: str = "", *, on: bool = True, anyway: bool = False) -> Switched:
         """Let a role speak through a trained adapter, or with `on=False` without. See Apprentice.switch."""
         return self.apprentice.switch(role, adapter, on=on, anyway=anyway)

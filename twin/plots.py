@@ -1,4 +1,4 @@
-"""Profile -> pictures: questions by level, depth over time, how often each facet shows. The only room of matplotlib.
+"""Pictures: of a profile (questions by level, depth over time, facets), and trees. The only room of matplotlib.
 
 Figures are made by the object interface alone: no pyplot, no window, no global state. Every number carries its n.
 """
@@ -8,6 +8,7 @@ import io
 import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twin import position
@@ -51,6 +52,9 @@ _BLUE, _LIGHT, _GREY, _RED = "#2a78b5", "#a9cbe6", "#777777", "#b5502a"  # told 
 _MOST = 15       # claims in one picture
 _LABELLED = 24   # months that can each carry a number
 _LABEL = 44      # characters of a line of a label
+_TOLD = 80       # nodes of a tree that are told beside it
+_NUMBERED = 120  # nodes of a tree that can each carry a number
+_MARKS = ("o", "s", "v", "x", "D", "P")  # of kinds of nodes, for those who do not see the colours
 
 
 def levels(profile: Profile) -> Figure:
@@ -132,6 +136,72 @@ def facets(profile: Profile) -> Figure:
     axes.set_xlabel(words["rate" if compared else "plain_rate"])
     axes.grid(axis="x", color="#dddddd", linewidth=0.6)
     return figure
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node of a tree: its number, those of its parents (which stand before it), its height, the place of its kind
+    among the kinds, a line that tells of it. `strong`: its way from the root is drawn thicker."""
+
+    number: int
+    parents: tuple[int, ...]
+    height: float
+    kind: int
+    told: str = field(default="", repr=False)
+    strong: bool = False
+
+
+def tree(nodes: Sequence[Node], kinds: Sequence[tuple[str, str]], title: str, axis: str, across: str,
+         more: str) -> Figure:
+    """A tree, its nodes from left to right in their order, with one line of text for each beside it; `kinds`: (name,
+    colour) with their number in the legend; `more`: a text with {n} for those that are not told."""
+    told = nodes[:_TOLD]
+    figure = _new(figsize=(13.5, max(4.5, 1.6 + 0.165 * len(told))), layout="constrained", facecolor="white")
+    figure.suptitle(title, fontsize=11)
+    axes, beside = figure.subplots(1, 2, width_ratios=(6, 7))
+    _plain(axes)
+    _branches(axes, nodes)
+    for kind, (name, colour) in enumerate(kinds):
+        some = [node for node in nodes if node.kind == kind]
+        if some:
+            axes.scatter([node.number for node in some], [node.height for node in some], s=26, color=colour, zorder=3,
+                         marker=_MARKS[kind % len(_MARKS)], label=f"{name}: {len(some)}")
+    if len(nodes) <= _NUMBERED:
+        for node in nodes:
+            axes.annotate(str(node.number), (node.number, node.height), (2, 4), textcoords="offset points", fontsize=6,
+                          color=_GREY)
+    axes.axhline(nodes[0].height, color=_GREY, linewidth=0.6, linestyle=":", zorder=0)
+    axes.set_xlabel(across)
+    axes.set_ylabel(axis)
+    _whole_numbers(axes.xaxis)
+    beside.set_axis_off()
+    lines = [_safe(one_line(f"{node.number}  {node.told}")) for node in told]
+    lines += [more.format(n=len(nodes) - len(told))] if len(told) < len(nodes) else []
+    for row, (node, line) in enumerate(zip([*told, nodes[-1]], lines, strict=False)):
+        colour = kinds[node.kind][1] if row < len(told) else _GREY
+        beside.text(0, 1 - (row + 0.5) / len(lines), textwrap.shorten(line, 118, placeholder=" …"), fontsize=6.5,
+                    color=colour, va="center", transform=beside.transAxes)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def _branches(axes: Any, nodes: Sequence[Node]) -> None:
+    """Lines from parents to children; the second parent's is dashed."""
+    by = {node.number: node for node in nodes}
+    for node in nodes:
+        for place, parent in enumerate(by[number] for number in node.parents if number in by):
+            thick = node.strong and parent.strong
+            axes.plot([parent.number, node.number], [parent.height, node.height], color=_BLUE if thick else "#bbbbbb",
+                      linewidth=1.6 if thick else 0.6, linestyle="--" if place else "-", zorder=2 if thick else 1)
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as PNG."""
+    out = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph", UserWarning)
+        figure.savefig(out, format="png", dpi=120)
+    return out.getvalue()
 
 
 def svg(figure: Figure) -> bytes:

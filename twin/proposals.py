@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cached_property
 from typing import Literal
@@ -111,4 +111,4 @@ class Proof:
     @cached_property
     def hash(self) -> str:
         """sha256 of all of it."""
-        return digest(json.dumps(to_plain(self), sort_keys=True, default=str))
+        return digest(json.dumps({one.name: to_plain(getattr(self, one.name)) for one in fields(self)}, sort_keys=True))

@@ -1,17 +1,22 @@
 """RoleBook: the role map as its folder holds it now, with its history; a hand edit is a version, a broken one is not.
 
-The folder is the person's to edit; the archive remembers every map that was valid, byte for byte. Knows nothing of
-prompts, routing or faces.
+The folder is the person's to edit; the archive remembers every map that was valid, byte for byte. A map is put into the
+folder between two commits: one that says so, one that makes it the map. What is left half-way is put back by whoever
+opens the home next. Knows nothing of prompts, routing or faces.
 """
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from twin import roles
 from twin.archive.role_maps import MapAuthor, MapEntry, MapLog, Maps, bytes_hash
-from twin.errors import HomeBusy, RoleError
-from twin.home import Home
+from twin.errors import HomeBusy, HomeError, ProposalStale, RoleError, TwinError
+from twin.home import Home, fault
 from twin.role_changes import changes
 from twin.roles import COUNCIL, Files, RoleMap
 
@@ -56,6 +61,8 @@ class RoleBook:
         there = roles.on_disk(self.home.roles)
         if self._seen is not None and self._seen[0] == there:
             return self._seen[1]
+        if self.archive.map_unfinished():
+            return self._mended()
         try:
             read = roles.from_files(there if _has_roles(there) else roles.seed_files() | there)
         except RoleError as error:
@@ -87,13 +94,18 @@ class RoleBook:
                 if not _has_roles(there):
                     files = roles.seed_files() | there
                     made = roles.from_files(files)
-                    roles.put(files, self.home.roles)
-                    log.add(files, made.version, "owner", "seed roles")
+                    self._write(log, files, made, "owner", "seed roles")
         return self.current()
 
-    def apply(self, role_map: RoleMap, author: MapAuthor, note: str = "") -> RoleMap:
-        """Make this the map, in the folder and in the log. An edit that was not logged yet is logged before it."""
-        return self._put(roles.to_files(role_map), author, note)
+    def apply(self, role_map: RoleMap, author: MapAuthor, note: str = "", *, expected: str | None = None,
+              also: Callable[[MapLog], None] | None = None) -> RoleMap:
+        """Make this the map, in the folder and in the log. An edit that was not logged yet is logged before it.
+
+        `expected`: the version that is to be in force by then; where it is not, or the folder holds what cannot be
+        read, nothing changes and ProposalStale or the RoleError is raised. `also` writes what has to stand in the
+        archive if and only if this map does.
+        """
+        return self._put(roles.to_files(role_map), author, note, expected, also)
 
     # ---- then --------------------------------------------------------------------------------------------------
 
@@ -124,15 +136,83 @@ class RoleBook:
         entry = self.archive.map_entry(which)
         return self._put(self.archive.map_files(entry), "owner", f"rollback to #{entry.number}")
 
-    def _put(self, files: Files, author: MapAuthor, note: str) -> RoleMap:
+    def put(self, files: Files, author: MapAuthor, note: str = "", *, expected: str | None = None,
+            also: Callable[[MapLog], None] | None = None) -> RoleMap:
+        """`apply` for files as they are to stand, byte for byte."""
+        return self._put(files, author, note, expected, also)
+
+    def _put(self, files: Files, author: MapAuthor, note: str, expected: str | None = None,
+             also: Callable[[MapLog], None] | None = None) -> RoleMap:
         made = roles.from_files(files)
         self.aside = {}
-        with self.archive.map_log() as log:
-            self._keep_edit(log)
-            roles.put(files, self.home.roles)
-            log.add(files, made.version, author, note)
+        try:
+            with self.archive.map_log() as log:
+                self._mend(log)
+                if expected is None:
+                    self._keep_edit(log)
+                else:
+                    self._still(log, expected)
+                self._write(log, files, made, author, note)
+                if also is not None:
+                    also(log)
+                fault("all but committed")
+        except TwinError:
+            with suppress(TwinError):
+                self.current()  # puts back what was there
+            raise
+        fault("committed")
         self._seen, self.refusal = (files, made), None
         return made
+
+    def _write(self, log: MapLog, files: Files, made: RoleMap, author: MapAuthor, note: str) -> None:
+        fault("nothing written")
+        log.begin(files, made.version)
+        fault("begun")
+        roles.put(files, self.home.roles)
+        fault("in the folder")
+        log.add(files, made.version, author, note)
+
+    def _still(self, log: MapLog, expected: str) -> None:
+        """Raise unless the folder holds the map that is expected; an edit that was not logged yet is logged."""
+        there = roles.on_disk(self.home.roles)
+        found = roles.from_files(there if _has_roles(there) else roles.seed_files() | there).version
+        if found != expected:
+            raise ProposalStale(f"The role map is no longer {expected[:12]} but {found[:12]}; nothing was changed.",
+                                "See `twin roles diff` for what changed, and prove it again on the map as it is now.")
+        if _has_roles(there):
+            log.add(there, found, "owner")
+
+    def _mended(self) -> RoleMap:
+        """The map in force while another one is on its way into the folder, which is put back where nobody is at it."""
+        try:
+            with self.archive.map_log(_WAITS_S) as log:
+                self._mend(log)
+        except HomeError:  # somebody is at it, or the disk is full: the archive knows what holds
+            active = self.archive.active_map()
+            return roles.seed() if active is None else self._map(active)
+        return self.current()
+
+    def _mend(self, log: MapLog) -> None:
+        """Put the active map back where one was left half-way into the folder. Other files were edited since: they stay
+        where the two maps do not differ, and are set aside where they do."""
+        target, active, folder = log.unfinished(), log.active(), self.home.roles
+        if target is None:
+            return
+        base = self.archive.map_files(active) if active else {}
+        for name, data in roles.on_disk(folder).items():
+            if data not in (base.get(name), target.get(name)):
+                if base.get(name) == target.get(name):
+                    base[name] = data
+                else:
+                    self.aside[name] = roles.set_aside(folder / name).name
+            elif name not in base:
+                (folder / name).unlink()
+        for file in folder.glob(".*") if folder.exists() else ():
+            if _is_part(file, {*base, *target}):
+                file.unlink()
+        fault("half mended")
+        roles.put(base, folder)
+        log.end()
 
     def _keep_edit(self, log: MapLog) -> None:
         """Log what the folder holds, or where that is refused set aside what the active map has not."""
@@ -160,6 +240,12 @@ class RoleBook:
         if before is None:
             return ()
         return tuple(changes(self._map(before), self._map(after), language)) or (_LAYOUT[language],)
+
+
+def _is_part(file: Path, names: set[str]) -> bool:
+    """Whether this is one of the names' files, written beside its place and never moved there."""
+    part = re.fullmatch(r"\.(.+)\.[a-z0-9_]{8}", file.name)
+    return part is not None and part[1] in names
 
 
 def _has_roles(files: Files) -> bool:

@@ -16,16 +16,16 @@ from twin import text as plain
 from twin.errors import RoleError
 
 SECTIONS = ("stance", "method", "do", "dont", "format")
-_HEADINGS = {
+HEADINGS = {
     "en": ("Stance", "Method", "Do", "Don't", "Format"),
     "ru": ("Позиция", "Метод", "Делай", "Не делай", "Формат"),
 }
-_PLACE_OF = {name.casefold(): (language, key) for language, names in _HEADINGS.items()
+_PLACE_OF = {name.casefold(): (language, key) for language, names in HEADINGS.items()
              for name, key in zip(names, SECTIONS, strict=True)}
-_FENCE = re.compile(r"---[ \t]*")
+FENCE = re.compile(r"---[ \t]*")
 _HEADING = re.compile(r"##[ \t]+(.*?)[ \t]*")
 _HEADING_AS_TEXT = re.compile(r"^(\\*)(?=##[ \t])", re.MULTILINE)
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _TAGS = {"map", "seq", "str", "int", "float", "bool", "null"}
 
 Where = tuple[int | str, ...]  # a path into the content, as pydantic gives it
@@ -40,7 +40,7 @@ def read(text: str, file: str) -> tuple[dict[str, Any], Callable[[Where], int]]:
     """The content as plain data, sections under 'sections' by language, and a function from a path into it to the line
     of the file. Raises RoleError for what cannot be read; whether the content is a role is not asked here."""
     lines = plain.clean(text).removeprefix("\ufeff").split("\n")
-    fences = [number for number, line in enumerate(lines) if _FENCE.fullmatch(line)]
+    fences = [number for number, line in enumerate(lines) if FENCE.fullmatch(line)]
     if len(fences) < 2 or any(line.strip() for line in lines[:fences[0]]):
         raise refused(file, 1, "front matter between two lines '---' is missing")
     opening, closing = fences[0], fences[1]
@@ -67,13 +67,13 @@ def read_plain(text: str, file: str) -> tuple[dict[str, Any], Callable[[Where], 
 
 def write_plain(content: Mapping[str, Any]) -> str:
     """The canonical form of 'key: value' lines, in the order given."""
-    return yaml.dump(dict(content), Dumper=_Writer, allow_unicode=True, sort_keys=False, width=10**9)
+    return yaml.dump(dict(content), Dumper=Writer, allow_unicode=True, sort_keys=False, width=10**9)
 
 
 def write(front: Mapping[str, Any], sections: Mapping[str, Mapping[str, str]]) -> str:
     """The canonical file: keys in the order given, sections without text left out."""
-    body = "".join(f"\n## {heading}\n\n{_escaped(sections[language][key])}\n"
-                   for language, headings in _HEADINGS.items() for key, heading in zip(SECTIONS, headings, strict=True)
+    body = "".join(f"\n## {heading}\n\n{escaped(sections[language][key])}\n"
+                   for language, headings in HEADINGS.items() for key, heading in zip(SECTIONS, headings, strict=True)
                    if sections[language][key])
     return f"---\n{write_plain(front)}---\n{body}"
 
@@ -83,7 +83,7 @@ def with_line(text: str, key: str, line: str) -> str:
     ''; everything else stays byte for byte. A file that is laid out in another way comes back as something else than it
     was meant to be: read it and see."""
     lines = text.split("\n")
-    fences = [number for number, found in enumerate(lines) if _FENCE.fullmatch(found.rstrip("\r"))]
+    fences = [number for number, found in enumerate(lines) if FENCE.fullmatch(found.rstrip("\r"))]
     if len(fences) < 2:
         return text
     opening, closing = fences[:2]
@@ -96,10 +96,16 @@ def with_line(text: str, key: str, line: str) -> str:
     return "\n".join(lines)
 
 
+def place_of(line: str) -> tuple[str, str] | None:
+    """The language and the key of the section that a line is the heading of."""
+    heading = _HEADING.fullmatch(line)
+    return _PLACE_OF.get(heading[1].replace("’", "'").casefold()) if heading else None
+
+
 def _front_matter(source: str, before: int, file: str) -> yaml.Node | None:
     """The node tree of the front matter, None when it is empty; `before` lines of the file stand above it."""
     try:
-        node = yaml.compose(source, Loader=_PlainWords)
+        node = yaml.compose(source, Loader=PlainWords)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         # What misses its end is found after the last line.
@@ -122,13 +128,13 @@ _RESOLVERS = {first: [(tag, pattern) for tag, pattern in resolvers if not _is_wo
               for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()}
 
 
-class _PlainWords(yaml.SafeLoader):
+class PlainWords(yaml.SafeLoader):
     """YAML that reads 2024-01-01, on, off, yes and no as the words they are: an example may be one, a key is one."""
 
     yaml_implicit_resolvers = _RESOLVERS
 
 
-class _Writer(yaml.SafeDumper):
+class Writer(yaml.SafeDumper):
     """The same for writing: what is read as a word needs no quotes."""
 
     yaml_implicit_resolvers = _RESOLVERS
@@ -181,16 +187,16 @@ def _line_of(node: yaml.Node | None, where: Where) -> int:
 
 def _body(lines: list[str], before: int, file: str) -> tuple[dict[str, dict[str, str]], dict[Where, int]]:
     """Sections by language and the line of each heading. Comments `<!-- -->` are left out."""
-    bare = _COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), "\n".join(lines)).split("\n")
+    bare = COMMENT.sub(lambda comment: "\n" * comment.group().count("\n"), "\n".join(lines)).split("\n")
     found: dict[str, dict[str, list[str]]] = {"en": {}, "ru": {}}
     places: dict[Where, int] = {}
     current: list[str] | None = None
     for number, line in enumerate(bare, before + 1):
         heading = _HEADING.fullmatch(line)
         if heading:
-            place = _PLACE_OF.get(heading[1].replace("’", "'").casefold())
+            place = place_of(line)
             if place is None:
-                known = ", ".join(name for names in _HEADINGS.values() for name in names)
+                known = ", ".join(name for names in HEADINGS.values() for name in names)
                 raise refused(file, number, f"unknown section {heading[1]!r} (known: {known})")
             if place in places:
                 raise refused(file, number, f"the section {heading[1]!r} stands there twice")
@@ -204,6 +210,7 @@ def _body(lines: list[str], before: int, file: str) -> tuple[dict[str, dict[str,
     return sections, places
 
 
-def _escaped(text: str) -> str:
-    """Lines that look like a heading get the backslash that Markdown uses for it; `_body` takes it off again."""
+def escaped(text: str) -> str:
+    """Text for the body: lines that look like a heading get the backslash that Markdown uses for it, which
+    reading takes off again."""
     return _HEADING_AS_TEXT.sub(r"\1\\", text)

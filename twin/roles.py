@@ -18,7 +18,7 @@ from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_
 
 from twin import role_file
 from twin.errors import RoleError, UsageError
-from twin.home import full_disk_is_named, write_atomically
+from twin.home import fault, full_disk_is_named, write_atomically
 from twin.role_file import SECTIONS as SECTIONS
 from twin.role_parts import Bilingual as Bilingual
 from twin.role_parts import Frozen, Text
@@ -297,8 +297,10 @@ def put(files: Mapping[str, bytes], folder: Path) -> None:
     for name, data in files.items():
         if not (folder / name).exists() or (folder / name).read_bytes() != data:
             write_atomically(folder / name, data)
-    for name in on_disk(folder).keys() - files.keys():
+            fault("a file in its place")
+    for name in sorted(on_disk(folder).keys() - files.keys()):
         set_aside(folder / name)
+        fault("a file set aside")
 
 
 def set_aside(file: Path) -> Path:

@@ -529,8 +529,9 @@ class Engine(Protocol):
         """
         ...
 
-    def score(self, prompt: Prompt, continuation: str) -> Score:
-        """Bits of a text as the continuation of the prompt. Raises UsageError for an empty one."""
+    def score(self, prompt: Prompt, continuation: str, *, temperature: float = 1.0) -> Score:
+        """Bits of a text as the continuation of the prompt, drawn at this temperature (logits / temperature before the
+        softmax). Raises UsageError for an empty one, and for a temperature that is not above 0."""
         ...
 
     def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:

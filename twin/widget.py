@@ -1,11 +1,9 @@
 """Chat: the twin in a notebook cell [only here: ipywidgets]. Drains the events of Twin.stream and draws them.
 
-`widgets.HTML` puts its value into the page as it is, so every text that a person, a core or a file wrote goes through
-`_text`, which escapes all of it; the only tags on the page are the ones in this file.
+`widgets.HTML` puts its value into the page as it is, so it holds nothing but what widget_text.py made.
 """
 from __future__ import annotations
 
-import html
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
+from twin import feedback
 from twin.archive import NOBODY, Correction
 from twin.errors import TwinError, UsageError
 from twin.lines import TRUNK, Line
-from twin.text import clean, one_line, printable
 from twin.types import (
     Answered,
     Event,
@@ -25,7 +23,6 @@ from twin.types import (
     Hypothesis,
     Interrupted,
     Recalled,
-    Route,
     Routed,
     Thinking,
     Token,
@@ -33,18 +30,19 @@ from twin.types import (
     Verdict,
     Weighed,
 )
-from twin.verdict_text import remarks, rows, sources
+from twin.widget_text import claims, escaped, memory, weighing, why
 
 if TYPE_CHECKING:
     from twin.chat import Twin
 
 AUTO, COUNCIL = "auto", "council"
+_ICONS: dict[feedback.Kind, str] = {"good": "thumbs-up", "bad": "thumbs-down", "again": "refresh", "edited": "pencil"}
 REDRAW_S = 0.15  # between two updates of an answer: a notebook that gets more than about 10 a second falls behind
 
 
 class Chat:
     """A chat with one twin; the last line of a cell shows it. Every button has a method that does it without clicking:
-    `send`, `council`, `correct`, `fork`, `line`.
+    `send`, `council`, `correct`, `rate`, `edit`, `again`, `fork`, `line`.
 
     `turns` holds what was answered here, oldest first. Without widgets the notebook shows the repr, which tells nothing
     of what was said.
@@ -67,6 +65,8 @@ class Chat:
         self._halt = widgets.Button(description="Stop", disabled=True)
         self._together = widgets.ToggleButton(description="Council",
                                               tooltip="Several roles answer; what they say is weighed")
+        if waiting := feedback.waiting(twin):
+            self._log.children = (widgets.HTML(escaped(waiting, "opacity:.7;font-size:90%")),)
         self._send.on_click(self._clicked)
         self._halt.on_click(lambda _: self._stop.set())
         self._where.observe(self._moved, "value")
@@ -108,11 +108,35 @@ class Chat:
         with self._alone():
             said = self.twin.correct(asked, role)
             again = self.twin.route(said.text)
-        if asked.id in self._exchanges:
-            goes = "nobody in particular" if again.abstained else f"{again.role} ({again.probability:.0%})"
-            self._exchanges[asked.id].say(f"Learned: it was for {'nobody' if role == NOBODY else role}. "
-                                          f"Such a message goes to {goes} now.")
+        goes = "nobody in particular" if again.abstained else f"{again.role} ({again.probability:.0%})"
+        self._tell(asked, f"Learned: it was for {'nobody' if role == NOBODY else role}. "
+                          f"Such a message goes to {goes} now.")
         return said
+
+    def rate(self, good: bool, turn: Turn | None = None) -> None:
+        """Say that an answer was good, or that it was not; the last one without `turn`. The last word counts."""
+        asked = turn or self._last()
+        with self._alone():
+            self._tell(asked, feedback.rate(self.twin, asked, good=good))
+
+    def edit(self, text: str, turn: Turn | None = None) -> None:
+        """Give your own version of an answer; the last one without `turn`. The answer stays what was said."""
+        asked = turn or self._last()
+        with self._alone():
+            self._tell(asked, feedback.edit(self.twin, asked, text))
+
+    def again(self, turn: Turn | None = None) -> Turn:
+        """Ask a turn's question once more, of the same role, on a new line of thinking, which the chat then goes on
+        with; the last turn without `turn`."""
+        with self._answering():
+            asked = turn or self._last()
+            line, said = feedback.again(self.twin, asked)
+            self._tell(asked, said)
+            picked = self._role.value
+            self._list_lines(line.id)
+            self._role.value = picked
+            return self._turn(asked.question, feedback.in_role(asked) or self._picked(),
+                              council=asked.verdict is not None)
 
     def fork(self, role: str, turn: Turn | None = None, *, instruction: str = "", name: str = "") -> Turn:
         """Ask a turn's question again in another role, or by a 'council', on a new line of thinking, which the chat
@@ -151,6 +175,11 @@ class Chat:
         """What the answer left unread is read while nobody asks; the next question ends it."""
         with suppress(TwinError):  # the same work, and its fault if it has one, comes with the next question
             self.twin.settle(conversation=conversation, cancel=self._free.locked)
+
+    def _tell(self, turn: Turn, text: str) -> None:
+        """A line below what was asked here."""
+        if turn.id in self._exchanges:
+            self._exchanges[turn.id].say(text)
 
     def _last(self) -> Turn:
         if not self.turns:
@@ -216,7 +245,7 @@ class _Exchange:
         self._chat = chat
         self._route = widgets.HTML()
         self._council = widgets.VBox()
-        self._answer = widgets.HTML(_text("reading …", "opacity:.6"))
+        self._answer = widgets.HTML(escaped("reading …", "opacity:.6"))
         self._after = widgets.VBox()
         self._remark = widgets.HTML()
         self._line = f"line {line} · " if line else ""
@@ -224,7 +253,7 @@ class _Exchange:
         self._drawn = 0.0
         self._memories: list[Recalled] = []
         self._heard: list[Hypothesis] = []
-        asked = widgets.HTML(_text(question, "font-weight:600;border-left:3px solid #4a90d9;padding-left:.6em"))
+        asked = widgets.HTML(escaped(question, "font-weight:600;border-left:3px solid #4a90d9;padding-left:.6em"))
         self.view = widgets.VBox([asked, self._route, self._council, self._answer, self._after, self._remark],
                                  layout=widgets.Layout(margin="0 0 1em 0"))
 
@@ -232,12 +261,12 @@ class _Exchange:
         """Draw one event of the turn."""
         match event:
             case Routed(route):
-                self._route.value = _text(f"{self._line}{_why(route)}", "opacity:.7;font-size:90%")
+                self._route.value = escaped(f"{self._line}{why(route)}", "opacity:.7;font-size:90%")
             case Recalled():
                 self._memories.append(event)
             case Hypothesis():
                 self._heard.append(event)
-                self._council.children = (widgets.HTML(_claims(self._heard)),)
+                self._council.children = (widgets.HTML(claims(self._heard)),)
             case Weighed(verdict):
                 self._weigh(verdict)
             case Thinking() if not self._said:
@@ -250,19 +279,50 @@ class _Exchange:
                 self._write(turn.answer)
                 self._finish(turn)
             case Failed(error):
-                self._answer.value = _text(self._said) if self._said else ""
-                said = _text(str(error), "border-left:3px solid #d9534f;padding-left:.6em")
+                self._answer.value = escaped(self._said) if self._said else ""
+                said = escaped(str(error), "border-left:3px solid #d9534f;padding-left:.6em")
                 self._after.children = (widgets.HTML(said),)
 
     def say(self, text: str) -> None:
         """A line of the program's own below everything else."""
-        self._remark.value = _text(text, "font-style:italic;font-size:90%")
+        self._remark.value = escaped(text, "font-style:italic;font-size:90%")
+
+    def _did(self, job: Callable[[], object]) -> None:
+        """Do what a click asks, at once; an error is said."""
+        try:
+            job()
+        except TwinError as error:
+            self.say(str(error))
 
     def _weigh(self, verdict: Verdict) -> None:
         """The opinions stand for the hypotheses now, which are folded away."""
-        folded = widgets.Accordion([widgets.HTML(_claims(verdict.hypotheses))], selected_index=None,
+        folded = widgets.Accordion([widgets.HTML(claims(verdict.hypotheses))], selected_index=None,
                                    titles=(f"Hypotheses: {len(verdict.hypotheses)}",))
-        self._council.children = (widgets.HTML(_weighing(verdict)), folded)
+        self._council.children = (widgets.HTML(weighing(verdict)), folded)
+
+    def _signals(self, turn: Turn) -> widgets.Widget:
+        """Good, bad, again, and one's own version of the answer."""
+        labels = feedback.LABELS[feedback.language(turn)]
+        small = widgets.Layout(width="auto")
+        good, bad, again, edit = (widgets.Button(description=labels[kind], icon=icon, layout=small)
+                                  for kind, icon in _ICONS.items())
+        field = widgets.VBox()
+
+        def opened(_: Any) -> None:
+            field.children = () if field.children else self._field(turn)
+
+        good.on_click(lambda _: self._did(lambda: self._chat.rate(True, turn)))
+        bad.on_click(lambda _: self._did(lambda: self._chat.rate(False, turn)))
+        again.on_click(lambda _: self._chat._behind(lambda: self._chat.again(turn), self))
+        edit.on_click(opened)
+        return widgets.VBox([widgets.HBox([good, bad, again, edit]), field])
+
+    def _field(self, turn: Turn) -> tuple[widgets.Widget, ...]:
+        """Where an answer is rewritten."""
+        own = widgets.Textarea(turn.answer, rows=6, layout=widgets.Layout(width="auto"))
+        keep = widgets.Button(description="OK", layout=widgets.Layout(width="auto"))
+        keep.on_click(lambda _: self._did(lambda: self._chat.edit(own.value, turn)))
+        return own, keep
 
     def _offers(self, turn: Turn) -> widgets.Widget:
         """Whom it was for, and the same question again: each is done when it is chosen."""
@@ -274,11 +334,8 @@ class _Exchange:
                                  layout=layout)
 
         def corrected(change: Any) -> None:
-            try:
-                if change.new:
-                    self._chat.correct(change.new, turn)
-            except TwinError as error:
-                self.say(str(error))
+            if change.new:
+                self._did(lambda: self._chat.correct(change.new, turn))
 
         def forked(change: Any) -> None:
             if change.new:
@@ -292,7 +349,7 @@ class _Exchange:
     def _write(self, text: str, style: str = "") -> None:
         """One trait, a few times a second; the last state always arrives, for `_drawn` is reset before it."""
         if time.monotonic() - self._drawn >= REDRAW_S:
-            self._answer.value = _text(text, style)
+            self._answer.value = escaped(text, style)
             self._drawn = time.monotonic()
 
     def _finish(self, turn: Turn) -> None:
@@ -308,39 +365,11 @@ class _Exchange:
             notes.append(f"{refusal.what} Correct it; until then the roles before that edit stay active.")
         if turn.verdict and turn.verdict.opinions:
             self._weigh(turn.verdict)  # with all its tokens and seconds, and the control where one was asked
-        after = [widgets.HTML(_text("\n".join(notes), "opacity:.6;font-size:85%")), self._offers(turn)]
+        after = [widgets.HTML(escaped("\n".join(notes), "opacity:.6;font-size:85%")), self._signals(turn),
+                 self._offers(turn)]
         if self._memories:
-            lines = widgets.VBox([widgets.HTML(_text(_memory(number, each, number in turn.cited)))
+            lines = widgets.VBox([widgets.HTML(escaped(memory(number, each, number in turn.cited)))
                                   for number, each in enumerate(self._memories, 1)])
             after.append(widgets.Accordion([lines], selected_index=None,
                                            titles=(f"Memories it saw: {len(self._memories)}",)))
         self._after.children = tuple(after)
-
-
-def _text(text: str, style: str = "") -> str:
-    """HTML of a text from outside: all of it escaped, lines kept, its direction of writing shut in."""
-    return (f'<div dir="auto" style="white-space:pre-wrap;overflow-wrap:anywhere;unicode-bidi:isolate;line-height:1.5;'
-            f'{style}">{html.escape(printable(clean(text)))}</div>')
-
-
-def _why(route: Route) -> str:
-    return f"{route.role} · {route.sure} · {route.reason}"
-
-
-def _memory(number: int, memory: Recalled, cited: bool) -> str:
-    day = f"{memory.time:%Y-%m-%d} " if memory.time else ""
-    origin = f"{memory.why}; message {', '.join(memory.message_ids)}"
-    return f"[{number}] {day}{'(used) ' if cited else ''}{memory.text}\n{origin}"
-
-
-def _claims(heard: Iterable[Hypothesis]) -> str:
-    """What each role said, with the numbers of the memories it leans on."""
-    return "".join(_text(f"{one.role}: {one.text}{sources(one)}",
-                         "opacity:.85;font-size:90%") for one in heard)
-
-
-def _weighing(verdict: Verdict) -> str:
-    """Opinions, heaviest first, each under a bar, and what the numbers are worth."""
-    drawn = (f'<div style="height:3px;width:{100 * row.value:.0f}%;background:#4a90d9"></div>'
-             + _text(f"{row.weight} {row.who}{f': {row.what}' if row.what else ''}") for row in rows(verdict))
-    return "".join(drawn) + _text("\n".join(map(one_line, remarks(verdict))), "opacity:.6;font-size:85%")

@@ -140,6 +140,21 @@ def test_a_text_has_bits_and_an_empty_one_is_refused(engine: Engine) -> None:
         engine.score(asked("What?"), "")
 
 
+def test_a_text_is_scored_at_the_temperature_it_was_drawn_at(engine: Engine) -> None:
+    """At 1 as ever; the hotter, the more tokens are alike; the colder, the more an unlikely one costs; at 0 none has
+    bits."""
+    prompt, said = asked("What colour has the sky?"), "It is blue."
+    plain_bits = engine.score(prompt, said).bits
+    hot, cold = (engine.score(prompt, said, temperature=value).bits for value in (1e6, 0.2))
+
+    assert engine.score(prompt, said, temperature=1.0).bits == plain_bits
+    assert max(hot) - min(hot) < 0.01
+    assert max(cold) > max(plain_bits)
+    for value in (0.0, -1.0, float("nan")):
+        with pytest.raises(UsageError, match="temperature"):
+            engine.score(prompt, said, temperature=value)
+
+
 def test_what_is_prepared_is_read_once(engine: Engine) -> None:
     prompt = asked("A question that nobody else asks?")
 

@@ -44,6 +44,18 @@ def test_a_second_role_reuses_the_whole_prefix_and_answers_as_a_cold_engine_woul
     assert reused == len(smollm.plan(second, 1).prefix)
 
 
+def test_what_was_forgotten_is_scored_again_to_the_last_bit(smollm: LlamaEngine) -> None:
+    """After a prompt that begins alike the rest would be read in other batches, and a quantised core notices."""
+    prompt = plain("chatml", [("user", "When do I sow beans in a cold spring?")], "Brief.")
+    beside = plain("chatml", [("user", "When do I sow beans, and where are the tools?")], "Brief.")
+    smollm.forget()
+    first = smollm.score(prompt, "When the soil is warm.")
+    smollm.score(beside, "When the soil is warm.")
+    smollm.forget()
+
+    assert smollm.score(prompt, "When the soil is warm.") == first
+
+
 def test_a_prefix_that_differs_is_read_again_from_the_difference(smollm: LlamaEngine) -> None:
     answer(smollm, plain("chatml", HISTORY, "Brief."))
     other = plain("chatml", [HISTORY[0], ("user", "When do I sow peas?")], "Brief.")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from twin.archive import database, deletion, rows, selection, typed
+from twin.archive.audit import Audits, Entry, Verified
 from twin.archive.claims import Claims, Failure
 from twin.archive.corrections import NOBODY, NOBODYS_NAMES, Correction, Corrections
 from twin.archive.deletion import Deleted
@@ -24,9 +25,11 @@ from twin.archive.intake import Found, Intake, Key
 from twin.archive.ledger import Ledgers
 from twin.archive.lines import Lines
 from twin.archive.probes import Probes
+from twin.archive.proposals import Proposals, Stored
 from twin.archive.ready import utf8
 from twin.archive.role_maps import Maps
 from twin.archive.selection import Selection
+from twin.archive.signals import Signal, SignalKind, Signals
 from twin.archive.sources import Source, files, sources
 from twin.archive.tombstones import Tombstones
 from twin.archive.typed import conversation_of as typed_in
@@ -34,13 +37,13 @@ from twin.errors import UsageError
 from twin.profile import Point
 from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
-__all__ = ["NOBODY", "NOBODYS_NAMES", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Failure", "Key",
-           "Selection", "Source", "typed_in"]
+__all__ = ["NOBODY", "NOBODYS_NAMES", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Entry", "Failure",
+           "Key", "Selection", "Signal", "SignalKind", "Source", "Stored", "Verified", "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 
 
-class Archive(Claims, Corrections, Ledgers, Lines, Maps, Probes):
+class Archive(Audits, Claims, Corrections, Ledgers, Lines, Maps, Probes, Proposals, Signals):
     """The archive of one home. Reading an empty home says empty and leaves nothing on the disk.
 
     Every method may raise HomeError (damaged or unreadable), HomeTooNew, HomeBusy and, when writing, HomeFull.

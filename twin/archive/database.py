@@ -139,6 +139,36 @@ CREATE INDEX ledger_events_of ON ledger_events (entry);
 CREATE TABLE probes (
   core TEXT NOT NULL, role_map TEXT NOT NULL, question TEXT NOT NULL, body TEXT NOT NULL, made TEXT NOT NULL,
   PRIMARY KEY (core, role_map, question));
+""", """
+CREATE TABLE signals (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, turn TEXT NOT NULL, kind TEXT NOT NULL, body TEXT NOT NULL,
+  made TEXT NOT NULL);
+CREATE INDEX signals_of ON signals (turn);
+CREATE TABLE proposals (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, hash TEXT NOT NULL UNIQUE, state TEXT NOT NULL,
+  note TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE proposal_states (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, proposal TEXT NOT NULL REFERENCES proposals (id) ON DELETE CASCADE,
+  state TEXT NOT NULL, note TEXT NOT NULL, made TEXT NOT NULL);
+CREATE INDEX proposal_states_of ON proposal_states (proposal);
+CREATE TABLE proofs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, proposal TEXT NOT NULL REFERENCES proposals (id) ON DELETE CASCADE,
+  body TEXT NOT NULL);
+CREATE INDEX proofs_of ON proofs (proposal);
+CREATE TABLE proof_windows (id TEXT PRIMARY KEY, uses INTEGER NOT NULL);
+CREATE TABLE genomes (
+  run TEXT NOT NULL, step INTEGER NOT NULL, body TEXT NOT NULL, made TEXT NOT NULL, PRIMARY KEY (run, step));
+CREATE TABLE audit (
+  number INTEGER PRIMARY KEY, kind TEXT NOT NULL, body TEXT NOT NULL, prev TEXT NOT NULL, hash TEXT NOT NULL,
+  made TEXT NOT NULL);
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+  BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
+  BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_goes_on BEFORE INSERT ON audit
+  WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit)
+    OR NEW.prev IS NOT coalesce((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), '')
+  BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
 """)
 
 

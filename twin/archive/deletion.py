@@ -6,9 +6,20 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 
-from twin.archive import corrections, ledger, lines, redaction, role_maps, typed, withdrawal
+from twin.archive import (
+    corrections,
+    ledger,
+    lines,
+    proposals,
+    redaction,
+    role_maps,
+    signals,
+    typed,
+    withdrawal,
+)
 from twin.archive.derived import Registry
 from twin.archive.tombstones import Tombstones
 from twin.archive.traces import MARK, Sieve, redacted, runs_of
@@ -21,6 +32,10 @@ _TURNS = 1000                   # looked at together
 _GONE = "(conversation, id) IN (SELECT conversation, id FROM gone)"
 # NOT IN over two columns looks through the whole table for each row, for the sake of NULLs: minutes for 50,000.
 _STAYS = "NOT EXISTS (SELECT 1 FROM gone g WHERE g.conversation = m.conversation AND g.id = m.id)"
+_GONE_ID = f"""
+SELECT 1 FROM gone_turns WHERE id = ?1 UNION ALL
+SELECT 1 FROM gone WHERE conversation || '/' || id = ?1
+OR id = ?1 AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.id = ?1 AND {_STAYS})"""  # noqa: S608 - constants
 _TEXTS = """
 SELECT {what} FROM messages m WHERE {where} UNION ALL SELECT {what} FROM revisions m WHERE {where}"""
 _BESIDE = "role || text || coalesce(author, '') || coalesce(time, '')"  # so they lie in a page, with nothing between
@@ -180,12 +195,33 @@ def _turns(db: sqlite3.Connection) -> int:
     """Delete the turns whose questions go, and take the text of `gone` out of the others; returns how many turns went
     or were changed."""
     before = db.execute("SELECT count(*) FROM turns").fetchone()[0]
+    answers = typed.answers(db)
     chats = typed.forget(db)
     changed = int(before - db.execute("SELECT count(*) FROM turns").fetchone()[0] + _redact(db, chats))
     corrections.follow(db)
+    edits = signals.texts(db, gone=True)
     for kept in (lines, ledger, role_maps):
-        kept.follow(db, _shared(db, runs_of(kept.texts(db)))[1])
+        kept.follow(db, _traces(db, kept.texts(db), edits))
+    # Proofs quote answers.
+    proposals.follow(db, _traces(db, proposals.texts(db), [*answers, *edits]),
+                     lambda name: db.execute(_GONE_ID, (name,)).fetchone() is not None)
+    signals.follow(db, _traces(db, signals.texts(db), edits))
     return changed
+
+
+def _traces(db: sqlite3.Connection, texts: list[str], said: list[str]) -> Sieve:
+    """Runs of some texts that stand in what goes and in nothing that stays. `said` goes too: answers of turns that
+    went, or how the person would have had them; what other turns say as well is no trace of these."""
+    here = runs_of(texts)
+    answered = here.within(said)
+    return _shared(db, here)[1].plus(answered.without(answered.within(chain(_said(db), _remaining(db)))))
+
+
+def _said(db: sqlite3.Connection) -> Iterator[str]:
+    """What the turns that stay say."""
+    for row in db.execute("SELECT question, answer, thinking FROM turns"):
+        yield from row
+    yield from signals.texts(db)
 
 
 def _redact(db: sqlite3.Connection, recalled: set[str]) -> int:

@@ -1,13 +1,13 @@
 """The archive's file as reads and transactions: opened for one call, under the home's lock where something is written.
 
-Knows no table."""
+Knows no table, but that the head of the audit is noted in a file after each commit."""
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-from twin.archive import database
+from twin.archive import database, hash_chain
 from twin.home import Home
 
 
@@ -45,6 +45,7 @@ class File:
                     yield db
                     if db.in_transaction:
                         db.execute("COMMIT")
+                    hash_chain.keep(db, self.home.root)
                 finally:
                     if db.in_transaction:
                         db.rollback()

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from twin.archive.file import File
 from twin.archive.ready import utf8
-from twin.archive.traces import Sieve, redacted
+from twin.archive.traces import Sieve, redacted_in, strings
 from twin.errors import UsageError
 
 
@@ -101,7 +101,7 @@ def frozen(name: str) -> UsageError:
 def texts(db: sqlite3.Connection) -> list[str]:
     """Every text the ledger keeps."""
     return [text for table in ("ledger", "ledger_events")
-            for (body,) in db.execute(f"SELECT body FROM {table}") for text in _strings(json.loads(body))]  # noqa: S608
+            for (body,) in db.execute(f"SELECT body FROM {table}") for text in strings(json.loads(body))]  # noqa: S608
 
 
 def follow(db: sqlite3.Connection, runs: Sieve) -> None:
@@ -109,25 +109,9 @@ def follow(db: sqlite3.Connection, runs: Sieve) -> None:
     for table in ("ledger", "ledger_events"):
         for number, body in db.execute(f"SELECT number, body FROM {table}").fetchall():  # noqa: S608 - constants
             read = json.loads(body)
-            clean = _redacted(read, runs)
+            clean = redacted_in(read, runs)
             if clean != read:
                 db.execute(f"UPDATE {table} SET body = ? WHERE number = ?", (_json(clean), number))  # noqa: S608
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, (dict, list)):
-        for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
-
-
-def _redacted(value: Any, runs: Sieve) -> Any:
-    if isinstance(value, str):
-        return redacted(value, runs)
-    if isinstance(value, dict):
-        return {key: _redacted(part, runs) for key, part in value.items()}
-    return [_redacted(part, runs) for part in value] if isinstance(value, list) else value
 
 
 def _json(body: Mapping[str, Any]) -> str:

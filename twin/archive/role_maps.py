@@ -6,19 +6,23 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
+from twin.archive import hash_chain, proposals
 from twin.archive.file import File
 from twin.archive.traces import MARK, Sieve, redacted
 from twin.errors import UsageError
+from twin.proposals import State
 from twin.roles import seed_files
 
 MapAuthor = Literal["owner", "proposal"]
+TRIAL = "reflection.trial"  # setting: the change of the map that is tried, see consent.py
+_UNFINISHED = "roles.unfinished"  # setting: the hash of the map whose files are being put into the folder
 _ENTRY = ("SELECT l.number, m.version, m.hash, p.version, l.author, l.note, l.made FROM role_map_log l "
           "JOIN role_maps m ON m.number = l.map LEFT JOIN role_maps p ON p.number = l.parent ")
 
@@ -56,14 +60,30 @@ class MapLog:
         """The last entry."""
         return _last(self._db)
 
+    def begin(self, files: Mapping[str, bytes], version: str) -> None:
+        """Commit what was logged by now, and that these files (UTF-8) are on their way into the folder: until `add` or
+        `end` nothing that stands there is an edit, and the active map is the one in force."""
+        self._keep(files, version)
+        self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (_UNFINISHED, bytes_hash(files)))
+        self._db.execute("COMMIT")
+        self._db.execute("BEGIN IMMEDIATE")
+
+    def unfinished(self) -> dict[str, bytes] | None:
+        """The files that a writer left half-way; None where none did."""
+        found = _setting(self._db)
+        return None if found is None else _files(self._db, found) or {}
+
+    def end(self) -> None:
+        """The folder holds the active map again."""
+        self._db.execute("DELETE FROM settings WHERE key = ?", (_UNFINISHED,))
+
     def add(self, files: Mapping[str, bytes], version: str, author: MapAuthor, note: str = "") -> MapEntry:
         """Make these files (UTF-8) the active map; returns its entry. The active map once more is no new entry."""
+        self.end()
         name, before = bytes_hash(files), self.active()
         if before is not None and before.hash == name:
             return before
-        kept = json.dumps({key: files[key].decode("utf-8") for key in sorted(files)}, ensure_ascii=False)
-        self._db.execute("INSERT OR IGNORE INTO role_maps (hash, version, files) VALUES (?, ?, ?)",
-                         (name, version, kept))
+        self._keep(files, version)
         self._db.execute(
             "INSERT INTO role_map_log (map, parent, author, note, made) VALUES ("
             "(SELECT number FROM role_maps WHERE hash = ?), (SELECT number FROM role_maps WHERE hash = ?), ?, ?, ?)",
@@ -71,6 +91,26 @@ class MapLog:
         made = self.active()
         assert made is not None  # noqa: S101 - it was added just now
         return made
+
+    def decide(self, proposal: str, state: State, *, expected: State | Collection[State]) -> None:
+        """Set what became of a proposal, in this transaction; UsageError where it is in another state than expected."""
+        proposals.set_state(self._db, proposal, state, expected=expected)
+
+    def audit(self, **ids: Any) -> None:
+        """Add a line about the map to the audit, in this transaction; ids and hashes only."""
+        hash_chain.add(self._db, "map", **{name: value for name, value in ids.items() if value != ""})
+
+    def set(self, key: str, value: str | None) -> None:
+        """Store a setting in this transaction, or take it away."""
+        if value is None:
+            self._db.execute("DELETE FROM settings WHERE key = ?", (key,))
+        else:
+            self._db.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (key, value))
+
+    def _keep(self, files: Mapping[str, bytes], version: str) -> None:
+        kept = json.dumps({key: files[key].decode("utf-8") for key in sorted(files)}, ensure_ascii=False)
+        self._db.execute("INSERT OR IGNORE INTO role_maps (hash, version, files) VALUES (?, ?, ?)",
+                         (bytes_hash(files), version, kept))
 
 
 class Maps(File):
@@ -81,6 +121,11 @@ class Maps(File):
         """The log for writing, under the home's lock; raises what a writer of the archive raises."""
         with self._writing("role map", wait_s) as db:
             yield MapLog(db)
+
+    def map_unfinished(self) -> bool:
+        """Whether somebody is putting another map into the folder now, or was when the power went."""
+        with self._reading() as db:
+            return _setting(db) is not None
 
     def active_map(self) -> MapEntry | None:
         """The active map's entry; None before the first."""
@@ -108,10 +153,20 @@ class Maps(File):
     def map_files(self, entry: MapEntry) -> dict[str, bytes]:
         """The files of an entry, by name, byte for byte."""
         with self._reading() as db:
-            row = db.execute("SELECT files FROM role_maps WHERE hash = ?", (entry.hash,)).fetchone()
-        if row is None:
+            found = _files(db, entry.hash)
+        if found is None:
             raise UsageError(f"The archive holds no role map {entry.hash[:12]}.", "Take an entry of its log.")
-        return {name: text.encode("utf-8") for name, text in json.loads(row[0]).items()}
+        return found
+
+
+def _setting(db: sqlite3.Connection) -> str | None:
+    row = db.execute("SELECT value FROM settings WHERE key = ?", (_UNFINISHED,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _files(db: sqlite3.Connection, name: str) -> dict[str, bytes] | None:
+    row = db.execute("SELECT files FROM role_maps WHERE hash = ?", (name,)).fetchone()
+    return None if row is None else {file: text.encode("utf-8") for file, text in json.loads(row[0]).items()}
 
 
 def _last(db: sqlite3.Connection) -> MapEntry | None:

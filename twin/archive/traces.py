@@ -6,9 +6,9 @@ could continue what stands before it, so it is read whole even among others.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,27 @@ def redacted(text: str, runs: Sieve) -> str:
         parts += [text[kept:start], MARK]
         kept = start + len(stretch.strip())
     return "".join([*parts, text[kept:]])
+
+
+def strings(value: Any, names: Collection[str] = ()) -> Iterator[str]:
+    """Every text in what JSON holds, but what stands under a key of `names`."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from strings(part, names) if key not in names else ()
+    elif isinstance(value, list):
+        for part in value:
+            yield from strings(part, names)
+
+
+def redacted_in(value: Any, runs: Sieve, names: Collection[str] = ()) -> Any:
+    """What JSON holds with each of its `strings` redacted."""
+    if isinstance(value, str):
+        return redacted(value, runs)
+    if isinstance(value, dict):
+        return {key: part if key in names else redacted_in(part, runs, names) for key, part in value.items()}
+    return [redacted_in(part, runs, names) for part in value] if isinstance(value, list) else value
 
 
 def _joined(texts: Iterable[str]) -> Iterator[str]:

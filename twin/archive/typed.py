@@ -13,6 +13,7 @@ from twin.types import Conversation, Message, Turn
 SOURCE = "twin"  # the kind of source
 PREFIX = "twin:"
 _TYPED = f"substr(g.conversation, 1, {len(PREFIX)}) = '{PREFIX}'"
+_GOING = f"id IN (SELECT g.id FROM gone g WHERE {_TYPED} UNION SELECT id FROM gone_turns)"  # noqa: S608 - constants
 _NO_WORD = (f"NOT EXISTS (SELECT 1 FROM messages m WHERE m.conversation = '{PREFIX}' || t.conversation "  # noqa: S608
             "AND m.id = t.id)")
 _TURNS = {  # by what is named
@@ -65,12 +66,15 @@ def chats(db: sqlite3.Connection) -> list[str]:
     return [row[0] for row in db.execute("SELECT DISTINCT conversation FROM turns")]
 
 
+def answers(db: sqlite3.Connection) -> list[str]:
+    """The answers of the turns that `forget` will delete."""
+    return [row[0] for row in db.execute(f"SELECT answer FROM turns WHERE {_GOING}")]  # noqa: S608 - constants
+
+
 def forget(db: sqlite3.Connection) -> set[str]:
     """Delete the turns whose questions are in the table `gone` and those of `gone_turns`; returns their chats, where
     answers may repeat them."""
-    return {row[0] for row in db.execute(
-        f"DELETE FROM turns WHERE id IN (SELECT g.id FROM gone g WHERE {_TYPED} UNION SELECT id FROM gone_turns) "  # noqa: S608
-        "RETURNING conversation")}
+    return {row[0] for row in db.execute(f"DELETE FROM turns WHERE {_GOING} RETURNING conversation")}  # noqa: S608
 
 
 def among(db: sqlite3.Connection, conversations: set[str]) -> set[str]:

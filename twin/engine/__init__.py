@@ -18,3 +18,10 @@ def asked_together(prompts: Sequence[Prompt], samplings: Sequence[Sampling],
         raise UsageError(f"{len(prompts)} prompts came with {len(samplings)} samplings and {len(schemas)} schemas.",
                          "Give one sampling, and one schema or none at all, for each prompt.")
     return zip(prompts, samplings, schemas or [None] * len(prompts), strict=True)
+
+
+def refuse_cold(temperature: float) -> None:
+    """Raises UsageError for a temperature at which a text has no bits."""
+    if not temperature > 0:
+        raise UsageError(f"At a temperature of {temperature:g} a text has no bits: one continuation has all of it.",
+                         "Score at a small one, such as 0.05.")

@@ -84,9 +84,9 @@ class IsolatedEngine:
         """Several continuations at once, see types.Engine."""
         return self._open("stream_many", len(prompts), cancel, tuple(prompts), tuple(samplings), schemas=tuple(schemas))
 
-    def score(self, prompt: Prompt, continuation: str) -> Score:
+    def score(self, prompt: Prompt, continuation: str, *, temperature: float = 1.0) -> Score:
         """Bits of a text as the continuation of the prompt."""
-        scored: Score = self._call("score", prompt, continuation)
+        scored: Score = self._call("score", prompt, continuation, temperature=temperature)
         return scored
 
     def prepare(self, prompt: Prompt, *, keep: bool = False, cancel: Callable[[], bool] = never) -> int:

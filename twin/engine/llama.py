@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from twin import machine, prompt
-from twin.engine import asked_together, devices, library, trial
+from twin.engine import asked_together, devices, library, refuse_cold, trial
 from twin.engine.answers import Answer, Group
 from twin.engine.lanes import Lane, Lanes, Row
 from twin.engine.snapshots import Snapshots
@@ -254,15 +254,19 @@ class LlamaEngine:
         weights = [math.exp(value - max(values)) for value in values]
         return [weight / sum(weights) for weight in weights]
 
-    def score(self, asked: Prompt, continuation: str) -> Score:
+    def score(self, asked: Prompt, continuation: str, *, temperature: float = 1.0) -> Score:
         """Bits of a text as the continuation of a prompt; logits are kept for its own tokens only, a batch at a time.
 
-        The text is tokenised as data. -log2 of the softmax, in float64. Raises UsageError for an empty text.
+        The text is tokenised as data. -log2 of the softmax of the logits / `temperature`, in float64. Raises UsageError
+        for an empty text and for a temperature that is not above 0.
         """
+        refuse_cold(temperature)
         ids = self.tokenize(continuation)
         if not ids:
             raise UsageError("An empty text has no bits.", "Score a text of at least one character.")
         rows = self._logits(asked, ids[:-1])
+        if temperature != 1.0:  # left alone at 1, where the figures of every bench so far come from
+            rows = [row / np.float32(temperature) for row in rows]
         bits = [(np.logaddexp.reduce(row, dtype=np.float64) - float(row[token])) / math.log(2)
                 for row, token in zip(rows, ids, strict=True)]
         return Score(tuple(float(one) for one in bits), len(continuation))
@@ -340,6 +344,13 @@ class LlamaEngine:
             if keep and self.snapshots is not None:
                 self._save(self.snapshots, plan, lane)
             return self.lanes.read_tokens - before
+
+    def forget(self) -> None:
+        """Drop all that was read and is not being continued: the next prompt is read from its first token, in batches
+        that no earlier prompt has shifted, and scores to the last bit as it did before."""
+        with self.lock:
+            self.sweep()
+            self.lanes.forget()
 
     def _save(self, shelf: Snapshots, plan: Plan, whole: Lane) -> None:
         context = self._key_text(plan.first)

@@ -5,11 +5,14 @@ Counts like an engine (one token a word), refuses like one (PromptTooLong), stop
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
-from twin.engine import asked_together
+import numpy as np
+
+from twin.engine import asked_together, refuse_cold
 from twin.errors import PromptTooLong, UsageError
 from twin.prompt import family_of
 from twin.types import Family, Piece, Prompt, Sampling, Score, Segment, Usage, Written, never
@@ -83,13 +86,17 @@ class ScriptedEngine:
         return [self.stream(prompt, sampling, schema=schema, cancel=cancel)
                 for prompt, sampling, schema in asked_together(prompts, samplings, schemas)]
 
-    def score(self, prompt: Prompt, continuation: str) -> Score:
-        """One bit for each word the prompt already holds, eight for any other: a script foresees only repetition."""
+    def score(self, prompt: Prompt, continuation: str, *, temperature: float = 1.0) -> Score:
+        """One bit for each word the prompt already holds, eight for any other: a script foresees only repetition. At
+        another temperature as if it chose between that word and one other: what is unlikely costs more when it is cold.
+        """
+        refuse_cold(temperature)
         words = _WORDS.findall(continuation)
         if not words:
             raise UsageError("An empty text has no bits.", "Score a text of at least one character.")
         known = set(prompt.text.split())
-        return Score(tuple(1.0 if word.strip() in known else 8.0 for word in words), len(continuation))
+        return Score(tuple(_tempered(1.0 if word.strip() in known else 8.0, temperature) for word in words),
+                     len(continuation))
 
     def prepare(self, prompt: Prompt, *, keep: bool = False,  # noqa: ARG002 - nothing to keep or to stop
                 cancel: Callable[[], bool] = never) -> int:  # noqa: ARG002
@@ -109,3 +116,11 @@ class ScriptedEngine:
 
     def close(self) -> None:
         """Nothing to free."""
+
+
+def _tempered(bits: float, temperature: float) -> float:
+    """Bits of one of two words at a temperature, from those at 1."""
+    if temperature == 1.0:
+        return bits
+    odds = (math.log2(1 - 2.0**-bits) + bits) / temperature  # of the other word, in powers of two
+    return float(np.logaddexp2(0.0, odds))

@@ -1,0 +1,159 @@
+"""The lineage of a run of evolution: a line for each map that was tried - what it gained, and why it died - and a tree.
+
+For the notebook (`Lineage` shows itself), as SVG or PNG, and as text. The words of operations may be the person's: in
+HTML they stand escaped, in pictures they are outlines.
+"""
+from __future__ import annotations
+
+import base64
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from twin import operations, plots
+from twin.errors import UsageError
+from twin.genome import Genome, Run
+from twin.home import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+STATES = ("best", "front", "dominated", "same", "screened", "crowded")
+_COLOURS = ("#b5502a", "#2a78b5", "#555555", "#8c8c8c", "#8a6d3b", "#6b5b95")
+_WORDS: Mapping[str, Mapping[str, str]] = {
+    "en": {
+        "best": "the best", "front": "alive: best at something", "dominated": "dominated", "same": "changes nothing",
+        "screened": "dropped early", "crowded": "crowded out",
+        "why best": "the best on the selection items", "why front": "alive: nobody is better at some of the items",
+        "why dominated": "died: {other} is nowhere worse and somewhere better",
+        "why same": "died: scores as {other} on every item",
+        "why screened": "died: clearly worse than its parent {other} on the first {n} items",
+        "why crowded": "died: others win more items, and there is no more room",
+        "root": "the map as it was", "merge": "merged from {parents}", "by": "{said} ({origin})",
+        "title": "{way}, seed {seed}: {n} maps on {items} selection items, {tokens} scorer tokens; best {best:+.3f}",
+        "evolution": "Evolution", "greedy": "Greedy search", "random": "Random search",
+        "gain": "gain over the root, selection items", "order": "maps in the order in which they were tried",
+        "more": "... and {n} more", "number": "no.", "parents": "from", "change": "change", "fate": "what became of it",
+        "warning": "The gain is that of the selection items, on which the best was chosen: it is too good. "
+                   "What counts is the proof."},
+    "ru": {
+        "best": "лучшая", "front": "живы: лучшие в чём-то", "dominated": "превзойдены", "same": "ничего не меняют",
+        "screened": "отсеяны сразу", "crowded": "вытеснены",
+        "why best": "лучшая на примерах отбора", "why front": "жива: на части примеров никто не лучше",
+        "why dominated": "умерла: {other} нигде не хуже и где-то лучше",
+        "why same": "умерла: на каждом примере как {other}",
+        "why screened": "умерла: на первых примерах ({n}) явно хуже родителя {other}",
+        "why crowded": "умерла: другие выигрывают больше примеров, а места больше нет",
+        "root": "карта, какой она была", "merge": "слияние {parents}", "by": "{said} ({origin})",
+        "title": "{way}, зерно {seed}: карт {n}, примеров отбора {items}, токенов оценки {tokens}; лучшая {best:+.3f}",
+        "evolution": "Эволюция", "greedy": "Жадный поиск", "random": "Случайный поиск",
+        "gain": "выигрыш у исходной карты, примеры отбора", "order": "карты в том порядке, в каком их пробовали",
+        "more": "... и ещё {n}", "number": "№", "parents": "от", "change": "изменение", "fate": "что с ней стало",
+        "warning": "Выигрыш измерен на примерах отбора, по которым лучшая и выбрана: он завышен. "
+                   "Считается только доказательство."}}
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """One map that was tried: its number in order of birth (the root is 0), its parents', what it changes and what
+    became of it in words, its gain over the root an item."""
+
+    number: int
+    parents: tuple[int, ...]
+    said: str = field(repr=False)
+    gain: float
+    state: str
+    fate: str
+    tokens: int
+    leads: bool
+    """Whether the best map comes from it, or is it."""
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """A run to be looked at, in 'en' or 'ru'."""
+
+    run: Run
+    language: str = "en"
+
+    @cached_property
+    def lines(self) -> tuple[Ancestry, ...]:
+        """A line a map, in order of birth."""
+        number = {one.version: place for place, one in enumerate(self.run.genomes)}
+        leading = self._leading()
+        return tuple(Ancestry(number[one.version], tuple(number[parent] for parent in one.parents),
+                              self._said(one, number), self.run.gain(one), self.run.fates[one.version].state,
+                              self._fate(one, number), one.tokens, one.version in leading)
+                     for one in self.run.genomes)
+
+    @cached_property
+    def title(self) -> str:
+        """The run in one line."""
+        run, words = self.run, _WORDS[self.language]
+        return words["title"].format(way=words[run.way], seed=run.seed, n=len(run.genomes), items=len(run.root.scores),
+                                     tokens=run.spent, best=run.gain(run.best))
+
+    def _said(self, one: Genome, number: Mapping[str, int]) -> str:
+        words = _WORDS[self.language]
+        if not one.parents:
+            return words["root"]
+        if one.origin == "merge":
+            return words["merge"].format(parents=" + ".join(str(number[parent]) for parent in one.parents))
+        return words["by"].format(said=operations.say(one.steps[-1], self.language), origin=one.origin)
+
+    def _fate(self, one: Genome, number: Mapping[str, int]) -> str:
+        fate = self.run.fates[one.version]
+        return _WORDS[self.language][f"why {fate.state}"].format(other=number.get(fate.other, ""), n=len(one.scores))
+
+    def _leading(self) -> set[str]:
+        by = {one.version: one for one in self.run.genomes}
+        found, left = set[str](), [self.run.best.version]
+        while left:
+            found.add(version := left.pop())
+            left += [parent for parent in by[version].parents if parent not in found]
+        return found
+
+    # ---- to look at --------------------------------------------------------------------------------------------------
+
+    def figure(self) -> Figure:
+        """The tree: gains by order of birth, coloured by what became of each, the way to the best one thick."""
+        words = _WORDS[self.language]
+        nodes = [plots.Node(one.number, one.parents, one.gain, STATES.index(one.state),
+                            f"{one.gain:+.3f}  {one.fate}; {one.said}", one.leads) for one in self.lines]
+        kinds = [(words[state], colour) for state, colour in zip(STATES, _COLOURS, strict=True)]
+        return plots.tree(nodes, kinds, f"{self.title}\n{words['warning']}", words["gain"], words["order"],
+                          words["more"])
+
+    def save(self, path: Path) -> Path:
+        """Write the picture as .svg or .png, by the name. Raises UsageError for another one."""
+        kind = path.suffix.lower()
+        if kind not in (".svg", ".png"):
+            raise UsageError(f"{path.name} is no picture of a lineage.", "Name it .svg or .png.")
+        write_atomically(path, (plots.svg if kind == ".svg" else plots.png)(self.figure()))
+        return path
+
+    def __str__(self) -> str:
+        lines = [f"{one.number:4} {' + '.join(map(str, one.parents)):>9} {one.gain:+.3f}  {one.fate}; {one.said}"
+                 for one in self.lines]
+        return "\n".join([self.title, _WORDS[self.language]["warning"], *lines])
+
+    def __repr__(self) -> str:
+        return f"Lineage({self.run!r})"
+
+    def _repr_png_(self) -> bytes:
+        return plots.png(self.figure())
+
+    def _repr_html_(self) -> str:
+        words = _WORDS[self.language]
+        picture = base64.b64encode(plots.svg(self.figure())).decode("ascii")
+        columns = ("number", "parents", "gain", "change", "fate")
+        head = "".join(f"<th>{html.escape(words[name])}</th>" for name in columns)
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in (
+            str(one.number), " + ".join(map(str, one.parents)), f"{one.gain:+.3f}", one.said, one.fate)) + "</tr>"
+            for one in self.lines)
+        return (f'<figure><img alt="{html.escape(self.title)}" style="max-width:100%" '
+                f'src="data:image/svg+xml;base64,{picture}"></figure>'
+                f"<details><summary>{html.escape(self.title)}</summary><table><tr>{head}</tr>{rows}</table></details>")
