@@ -51,7 +51,7 @@ def test_the_same_home_with_corrections_is_not_left_without_a_proposal(twin: Twi
     for turn in asked:  # after the asking: the router learns them once
         twin.correct(turn, "scribe")
         twin.rate(turn, False)
-    reflected(twin, look=0)
+    reflected(twin, core=False, look=0)
     assert twin.proposals(every=True)
 
 

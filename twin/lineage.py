@@ -19,7 +19,7 @@ from twin.genome import Genome, Run
 from twin.home import write_atomically
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from twin.plots import Figure
 
 STATES = ("best", "front", "dominated", "same", "screened", "crowded")
 _COLOURS = ("#b5502a", "#2a78b5", "#555555", "#8c8c8c", "#8a6d3b", "#6b5b95")

@@ -173,8 +173,8 @@ def test_bits_are_proven_by_a_core_in_the_child_twice_the_same(tmp_path: Path) -
     core = Core(tiny.core(tmp_path / "core.gguf", "qwen2", n_ctx_train=4096), family="chatml", n_ctx=4096, threads=1)
     asked = proposal(a_map(), operations.parse({"op": "edit_prompt_section", "role": "baker", "language": "en",
                                                 "section": "format", "text": "warm crisp golden slow"}))
-    said = split(evidence(answers(0, 60, each=1)))
-    one, other = (tried(asked, a_map(), split=said, core=core) for _ in range(2))
+    said = replace(split(evidence(answers(0, 60, each=1))), train=evidence(), select=evidence())  # nothing is screened
+    one, other = (tried(asked, a_map(), split=said, core=core, constitution="Brief.") for _ in range(2))
 
     assert one.gain and one.gain.metric == "bits" and one.cost["scorer tokens"] > 0
     assert one.scorer["core"].startswith("core@") and one.scorer["threads"] == "1"
