@@ -18,7 +18,7 @@ from twin.person import Claim, Profile
 from twin.text import one_line
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
