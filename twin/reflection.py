@@ -216,7 +216,7 @@ class Reflection(Consent):
             run = evolution.evolve(role_map, moves=draw, score=score, budget=budget, seed=seed, way=way,
                                    shelf=self.archive, progress=progress, cancel=cancel)
             earlier = [one.proposal for one in self.archive.proposals()]
-            made = evolution.propose(run, score, "router", datetime.now(UTC), earlier)
+            made = evolution.propose(run, score, score.metric, datetime.now(UTC), earlier)
             return run, None if made is None else self._offer(made, ())
 
     # ---- proof -----------------------------------------------------------------------------------------------------
