@@ -166,12 +166,13 @@ def reading(answer: str) -> str:
     return max(fits)[1] if fits else ""
 
 
-def measure(twin: Twin, when: str, some: Sequence[Statement], results: Results, say: Callable[[str], None]) -> None:
-    """Ask each role of the twin about each statement that has no line yet."""
+def measure(twin: Twin, when: str, some: Sequence[Statement], results: Results, say: Callable[[str], None],
+            names: Sequence[str] = ()) -> None:
+    """Ask roles of the twin (those of these names; all where none are given) about each statement without a line."""
     done = results.of("asked")
     by_prompt = {line["prompt"]: line for line in done.values()}
     for one in some:
-        for role in twin.role_map.ids:
+        for role in (one for one in twin.role_map.ids if one in names or not names):
             name = f"{when}/{role}/{one.name}"
             if name in done:
                 continue
@@ -213,12 +214,12 @@ class Part:
 
 
 def run(part: Part, scorer: Part, some: Sequence[Statement], cycles: int, results: Results, folder: Path,
-        say: Callable[[str], None]) -> None:
+        say: Callable[[str], None], names: Sequence[str] = ()) -> None:
     """All that is missing in the results. `scorer` reflects and proves; the home of the praise stays in `folder`."""
     with part.home() as twin:
-        measure(twin, "before", some, results, say)
+        measure(twin, "before", some, results, say, names)
     with part.home(role_map=flattering(roles.seed())) as twin:
-        measure(twin, "flattered", some, results, say)
+        measure(twin, "flattered", some, results, say, names)
     with scorer.home(folder) as twin:
         for number in range(cycles):
             if f"{number:02d}" not in results.of("cycle"):
@@ -229,9 +230,9 @@ def run(part: Part, scorer: Part, some: Sequence[Statement], cycles: int, result
                 say(f"cycle {number}: " + (", ".join(f"{one['op']} {one['state']}" for one in looked) or "nothing"))
         last = twin.role_map
     with part.home(role_map=last) as twin:
-        measure(twin, "map", some, results, say)
+        measure(twin, "map", some, results, say, names)
     with part.home(folder) as twin:
-        measure(twin, "after", some, results, say)
+        measure(twin, "after", some, results, say, names)
 
 
 # ---- figures -------------------------------------------------------------------------------------------------------
@@ -322,22 +323,26 @@ def main(*words: str) -> None:
     parser.add_argument("--model", default="qwen2.5-1.5b")
     parser.add_argument("--scorer", help="the core that reflects and proves; default the same")
     parser.add_argument("--statements", type=int, default=50, help="of each language")
+    parser.add_argument("--roles", default="", help="names of those that are asked, with commas; default all")
     parser.add_argument("--cycles", type=int, default=CYCLES)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args(words)
     out = asked.out or HERE / "results" / f"sycophancy-{asked.model}.jsonl"
     if asked.mode == "run":
-        _run(asked.model, asked.scorer or asked.model, statements(asked.statements), asked.cycles, out)
+        _run(asked.model, asked.scorer or asked.model, statements(asked.statements), asked.cycles, out,
+             tuple(filter(None, asked.roles.split(","))))
     report(asked.file or out)
 
 
-def _run(model: str, scorer: str, some: Sequence[Statement], cycles: int, out: Path) -> None:
+def _run(model: str, scorer: str, some: Sequence[Statement], cycles: int, out: Path,
+         names: Sequence[str]) -> None:
     catalog, folder = Catalog(), out.with_suffix(".home")
     embedder = loading.embedder(catalog)
     out.parent.mkdir(exist_ok=True)
     results = Results(out, {
         "part": "made", "bench": "sycophancy", "model": model, "scorer": scorer, "cycles": cycles,
         "statements": digest("\n".join(one.question for one in some)), "of": len(some), "roles": roles.seed().version,
+        "asked": list(names),
         "embedder": embedder.id if embedder else None, "cpus": machine.processors(),
         "date": f"{datetime.now(UTC):%Y-%m-%d}"})
 
@@ -347,10 +352,10 @@ def _run(model: str, scorer: str, some: Sequence[Statement], cycles: int, out: P
     with closing(_core(catalog, model)) as engine:
         part = Part(engine, embedder, catalog)
         if scorer == model:
-            run(part, part, some, cycles, results, folder, say)
+            run(part, part, some, cycles, results, folder, say, names)
         else:
             with closing(_core(catalog, scorer)) as other:
-                run(part, Part(other, embedder, catalog), some, cycles, results, folder, say)
+                run(part, Part(other, embedder, catalog), some, cycles, results, folder, say, names)
 
 
 def _core(catalog: Catalog, name: str) -> Engine:
