@@ -50,3 +50,9 @@ def test_what_cannot_be_rated_is_named(archive: Archive, words: tuple[str, ...],
     assert said.exit_code == 2
     assert what in said.output
     assert archive.signals() == []
+
+
+def test_in_an_empty_home_it_says_to_ask_first(tmp_path: Path) -> None:
+    said = CliRunner().invoke(rate, ["last", "up", "--home", str(tmp_path)])
+    assert said.exit_code == 2
+    assert "Nothing was asked yet. Ask first: `twin ask`." in said.stderr

@@ -28,7 +28,7 @@ FLOORS: list[list[str]] = [
     ["twin.prompt_view"],
     ["twin.operation_text"], ["twin.operation_schema"], ["twin.operation_words"], ["twin.operation_apply"],
     ["twin.operations"], ["twin.change"], ["twin.proposals"],
-    ["twin.population"], ["twin.merge"], ["twin.genome"], ["twin.moves"], ["twin.evolution"],
+    ["twin.population"], ["twin.genome"], ["twin.moves"], ["twin.evolution"],
     ["twin.archive"], ["twin.importers"], ["twin.embedder"], ["twin.memory"], ["twin.forgetting"],
     ["twin.gguf_file"], ["twin.e5"], ["twin.fetch"], ["twin.catalog"], ["twin.adapters"],
     ["twin.engine"], ["twin.depth_core"], ["twin.reader"], ["twin.free_claims"], ["twin.verdicts"],

@@ -1,12 +1,15 @@
 """The miners: each finds what it is for in what a person did, says why, and finds nothing where nothing is wrong."""
 from __future__ import annotations
 
+import random
+import tracemalloc
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests import generated
@@ -14,12 +17,15 @@ from tests.bench import planted
 from twin import miners, operations, roles
 from twin.archive import Archive
 from twin.home import Home
+from twin.linear import Lexicon
 from twin.miners import Seen, SeenTurn, mine
+from twin.mining import likeness
+from twin.mining import seen as looking
 from twin.proposals import Proposal
 from twin.role_parts import Placement
 from twin.roles import CouncilPolicy, RoleMap
 from twin.router import Router
-from twin.types import Route
+from twin.types import Route, Turn
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -260,6 +266,94 @@ def test_a_planted_defect_is_found_among_the_first_five(kind: str) -> None:
 def test_an_empty_home_has_nothing_to_propose(tmp_path: Path) -> None:
     seen = miners.seen_of(Archive(Home(tmp_path / "empty")), Router(roles.seed()))
     assert mine(seen, roles.seed(), made=NOW) == []
+
+
+def test_likeness_in_blocks_is_that_of_the_whole() -> None:
+    texts = [*FUGUES, *roles.seed().role("critic").examples, "", FUGUES[0]]
+    whole = sum(Lexicon([kind(text) for text in texts]).among() for kind in (likeness.stems, likeness.pieces)) / 2
+    likeness_of = likeness.among(texts)
+    assert likeness_of.dtype == np.float32
+    assert np.abs(likeness_of - whole).max() < 1e-5
+
+
+def test_clusters_are_those_of_plain_average_linkage() -> None:
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        points = rng.normal(size=(30, 3))
+        kernel = np.exp(-((points[:, None] - points) ** 2).sum(axis=2))
+        for least in (0.05, 0.2, 0.5):
+            groups = [[i] for i in range(30)]
+            while True:
+                alike, a, b = max(((kernel[np.ix_(one, other)].mean(), a, b) for a, one in enumerate(groups)
+                                   for b, other in enumerate(groups) if a < b), default=(0, 0, 0))
+                if alike < least:
+                    break
+                groups[a] += groups.pop(b)
+            expected = sorted((sorted(group) for group in groups), key=lambda group: (-len(group), group))
+            assert likeness.clusters(kernel.astype(np.float32), least) == expected
+
+
+def test_only_the_newest_turns_of_each_language_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LOOKED", 3)
+    said = [*(f"What about plan {n}?" for n in range(9)), *(f"Что с планом {n}?" for n in range(2))]
+    turns = [Turn(f"t{n}", "c", text, "Well.", Route("critic", {}, ""), "answered", "core", "v", time=NOW)
+             for n, text in enumerate(said)]
+    seen = miners.look(turns, {}, {}, Router(roles.seed()))
+    assert [one.id for one in seen.turns] == ["t6", "t7", "t8", "t9", "t10"]
+    assert seen.turns[0].then == "What about plan 7?"
+
+
+def test_a_look_that_is_stopped_has_seen_the_newest() -> None:
+    turns = [Turn(f"t{n}", "c", f"What about plan {n}?", "Well.", Route("critic", {}, ""), "answered", "core", "v",
+                  time=NOW) for n in range(9)]
+    asked = iter([False, False, True])
+    seen = miners.look(turns, {}, {}, Router(roles.seed()), stop=lambda: next(asked))
+    assert [one.id for one in seen.turns] == ["t6", "t7", "t8"]
+
+
+def test_miners_that_are_stopped_bring_what_they_found_until_then() -> None:
+    turns = [turn(n, said, "mentor", label="evolutionist") for n, said in enumerate(FUGUES)]
+    turns += [turn(20 + n, f"What is on shelf {n}?", "scribe", answer="Bread, milk, salt.",
+                   edited="- Bread\n- Milk\n- Salt") for n in range(4)]
+    everything = found(turns)
+    assert {one.origin for one in everything} >= {"miner:M1", "miner:M6"}
+    times = 0
+
+    def stop() -> bool:
+        nonlocal times
+        times += 1
+        return times > 2  # between blocks of the likeness
+
+    some = mine(Seen(tuple(turns)), roles.seed(), made=NOW, stop=stop)
+    assert {one.origin for one in some} == {"miner:M6"} and {one.hash for one in some} <= {
+        one.hash for one in everything}
+    assert mine(Seen(tuple(turns)), roles.seed(), made=NOW, stop=lambda: True)[1:] == []
+
+
+def test_the_likeness_of_many_texts_needs_little_memory() -> None:
+    """Blocks: what is held is a share of the texts times the words."""
+    draw = random.Random(0)  # noqa: S311 - no secret
+    texts = [" ".join(f"word{draw.randrange(9000)}" for _ in range(10)) for _ in range(1200)]
+    tracemalloc.start()
+    likeness.among(texts)
+    assert tracemalloc.get_traced_memory()[1] < 120e6  # 1200 texts by 60,000 pieces as singles would be 290 MB
+    tracemalloc.stop()
+
+
+def test_earlier_maps_that_cannot_be_read_any_more_are_left_out(tmp_path: Path,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Home(tmp_path / "home")
+    generated.build(made, seed=1004, conversations=6)
+    archive, real = Archive(made), Archive.map_files
+    first = archive.map_entries()[0].version
+
+    def redacted(self: Archive, entry: Any) -> Any:
+        files = real(self, entry)
+        return files if entry.version != first else {
+            name: data.replace(b"temperature", b"(forgotten 1)") for name, data in files.items()}
+
+    monkeypatch.setattr(Archive, "map_files", redacted)
+    assert miners.seen_of(archive, Router(roles.seed())).turns
 
 
 def test_pasted_words_do_not_become_examples() -> None:

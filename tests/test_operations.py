@@ -93,6 +93,9 @@ def test_every_part_that_changes_stands_in_the_sentence() -> None:
     assert "“work”, “дом”" in operations.say(made("narrow_memory_scope"))
     assert "from depth 5 up" in operations.say(made("set_council_policy"))
     assert "all roles" in operations.say(made("set_council_policy", members=[], on="asked"))
+    assert "по вашей просьбе" in operations.say(made("set_council_policy"), "ru")
+    for name in ("add_routing_example", "remove_routing_example", "relabel_routing_example"):
+        assert "маршрутизатор тому, что это сообщение" in operations.say(made(name), "ru")
     long = operations.say(made("edit_prompt_section", text="word " * 100))
     assert long.endswith("…”.") and len(long) < 320
 
@@ -305,6 +308,7 @@ def test_a_placement_changes_what_is_named_and_a_claim_changes_nothing() -> None
     again = applied("set_placement", placed, n_ctx=None, n_gpu_layers=8).role("mentor").placement
     assert (again.device, again.n_ctx, again.n_gpu_layers) == ("CUDA0", 4096, 8)
     assert applied("open_hypothesis") == SEED
+    assert "names no device" in refused(lambda: made("set_placement", device=None, n_ctx=None, n_gpu_layers=None))
 
 
 # ---- the files -------------------------------------------------------------------------------------------------

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 
 from twin import operations, roles
-from twin.archive import Archive
+from twin.archive import Archive, role_maps
 from twin.consent import Consent
 from twin.errors import HomeBusy, UsageError
 from twin.home import Home
 from twin.proof import pin
 from twin.proposals import Proof, Proposal
 from twin.role_book import RoleBook
+from twin.types import Conversation, Message
 
 ROOT = Path(__file__).parent.parent
 OPERATIONS: dict[str, dict[str, Any]] = {
@@ -73,12 +74,17 @@ def _end(consent: Consent, _: str) -> None:
     assert consent.tick(datetime.now(UTC) + timedelta(days=99)) is not None
 
 
+def _clean(consent: Consent, _: str) -> None:
+    role_maps.clean(consent.archive, consent.home.roles)
+
+
 def _open(consent: Consent, _: str) -> None:
     consent.book.current()
 
 
 ACTIONS: dict[str, Callable[[Consent, str], None]] = {
-    "approve": _approve, "try": _try, "take back": _take_back, "end": _end, "open": _open}
+    "approve": _approve, "try": _try, "take back": _take_back, "end": _end, "open": _open,
+    "clean": _clean}
 
 _EACH_FAULT = """
 import os, shutil, sys, traceback
@@ -247,6 +253,31 @@ def test_a_hand_edit_between_the_crash_and_the_next_question_is_not_lost(base: H
     assert b"mine" in roles.on_disk(half.roles)["mentor.md"]
     assert roles.on_disk(half.roles)["architect.md"] == roles.on_disk(base.roles)["architect.md"]
     assert b"mine too" in (half.roles / "architect.md.old").read_bytes()
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_killed_while_forgetting_ends_a_trial_the_next_call_ends_it(base: Home, tmp_path: Path, opened: bool) -> None:
+    secret = "My brother Anton owes the casino nine thousand euros."  # noqa: S105 - a sentence
+    consent = consent_of(base)
+    asked = operations.parse({"op": "add_routing_example", "role": "mentor", "text": secret})
+    made = proven(consent, asked, "unproven")
+    before = roles.on_disk(base.roles)
+    consent.attempt(made.id)
+    consent.archive.add([Conversation("c", (Message("m", "user", secret),))])
+    consent.archive.forget([("c", "m")])
+
+    *killed, whole = crashed(base, tmp_path / "copies", "clean", "")
+
+    assert killed
+    for home in (*killed, whole):
+        again = consent_of(home)
+        if opened:  # somebody asks before the forgetting is finished
+            again.book.current()
+        role_maps.clean(again.archive, home.roles)
+        assert again.trial() is None
+        assert roles.on_disk(home.roles) == before
+        assert again.book.current().version == made.base
+        assert again.archive.audit_verify().ok
 
 
 # ---- two at once -----------------------------------------------------------------------------------------------------

@@ -17,10 +17,17 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Markdown, Static
 
+from tests.test_reflection_faults import operation, proven
+from twin import roles
+from twin.archive import Archive
 from twin.catalog import Catalog
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.home import Home
+from twin.proposals import Proposal
+from twin.reflecting import IDLE_S
+from twin.reflection import TURNS, Due, Reflection
+from twin.role_book import RoleBook
 from twin.text import printable
 from twin.tui.app import TwinApp
 from twin.tui.composer import Composer
@@ -29,6 +36,7 @@ from twin.tui.exchange import Exchange
 from twin.tui.pages import Help, Picker, PromptPage, Rewrite
 from twin.tui.style import HELP
 from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
+from twin.watchdog import Alarm
 
 WIDE = (100, 40)
 OWN = Conversation("c1", (
@@ -381,6 +389,20 @@ async def test_again_asks_the_same_in_the_same_role_without_the_answer_before(
         assert app.answered().route.role == "critic", "the role picked here is not lost"
 
 
+async def test_again_stays_with_the_role_that_answered_though_the_router_would_choose_another_by_now(
+        make: Callable[..., TwinApp]) -> None:
+    app = make(engine=ScriptedEngine(spoken))
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "Find the weak point of this plan")
+        first = app.answered().route
+        assert not first.asked
+        await ask(pilot, f"/for {'scribe' if first.role != 'scribe' else 'critic'}")
+        await begun(pilot)
+        await ask(pilot, "/again")
+        assert app.answered().route.role == first.role
+        assert answer(app) == f"{first.role} says so."
+
+
 async def test_again_on_a_line_keeps_what_is_set_on_it(make: Callable[..., TwinApp]) -> None:
     app = make(engine=ScriptedEngine(spoken))
     async with app.run_test(size=WIDE) as pilot:
@@ -432,6 +454,18 @@ async def test_esc_leaves_a_rewrite_and_an_unchanged_answer_is_no_signal(make: C
         assert app.twin.archive.signals() == []
 
 
+async def test_control_characters_that_a_rewrite_does_not_show_are_no_change(make: Callable[..., TwinApp]) -> None:
+    app = make("a\x1b[31m red\x07 answer\u202e")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "How warm is it?")
+        await pilot.press("ctrl+o")
+        await pilot.pause()
+        await pilot.press("enter")
+        await begun(pilot)
+        assert "Your version says the same as the answer." in log(app)
+        assert app.twin.archive.signals() == []
+
+
 async def test_before_any_answer_there_is_nothing_to_make_of_one(make: Callable[..., TwinApp]) -> None:
     app = make()
     async with app.run_test(size=WIDE) as pilot:
@@ -445,7 +479,7 @@ async def test_before_any_answer_there_is_nothing_to_make_of_one(make: Callable[
 async def test_the_keys_are_taken_by_nothing_else_and_the_help_names_them(make: Callable[..., TwinApp]) -> None:
     app = make()
     async with app.run_test(size=WIDE):
-        ours = {"f1", "f2", "f3", "f4", "ctrl+o", "ctrl+r", "ctrl+f", "ctrl+n"}
+        ours = {"f1", "f2", "f3", "f4", "f8", "ctrl+o", "ctrl+r", "ctrl+f", "ctrl+n"}
         taken = {*app.query_one(Composer)._bindings.key_to_bindings, *App._merge_bindings().key_to_bindings,
                  *Screen._merge_bindings().key_to_bindings, App.COMMAND_PALETTE_BINDING}
         assert "ctrl+q" in taken and not ours & taken
@@ -453,16 +487,101 @@ async def test_the_keys_are_taken_by_nothing_else_and_the_help_names_them(make: 
         assert all(f"`/{name}`" in HELP or f"`/{name} " in HELP for name in app._commands.table)
 
 
-async def test_proposals_that_wait_are_one_quiet_line_at_the_start(
-        make: Callable[..., TwinApp], monkeypatch: pytest.MonkeyPatch) -> None:
-    for count, line in ((0, None), (1, "1 proposal waits: twin proposals list"),
-                        (3, "3 proposals wait: twin proposals list")):
-        monkeypatch.setattr(Twin, "proposals_waiting", lambda _, count=count: count)
-        app = make()
-        async with app.run_test(size=WIDE) as pilot:
-            await app.workers.wait_for_complete()
-            await pilot.pause()
-            assert [row for row in log(app).splitlines() if "twin proposals list" in row] == ([line] if line else [])
+# ---- what the twin thinks of its roles -----------------------------------------------------------------------------
+
+def proposed(own_home: Path, verdict: str = "unproven") -> tuple[Reflection, Proposal]:
+    """A proposal with a proof, shown, in the home of the app."""
+    home = Home(own_home)
+    archive = Archive(home)
+    reflection = Reflection(home, archive, RoleBook(home, archive), lambda: ScriptedEngine([]))
+    made = proven(reflection, operation("two files"), verdict)
+    reflection.shown()
+    return reflection, made
+
+
+async def begun(pilot: Pilot[None]) -> None:
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+
+
+async def test_what_waits_runs_and_alarms_is_said_at_the_start_in_the_persons_language(
+        make: Callable[..., TwinApp], own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = make("Девять.")
+    async with app.run_test(size=WIDE) as pilot:
+        await begun(pilot)
+        assert "roposal" not in log(app)
+        reflection, made = proposed(own_home)
+    reflection.attempt(made.id)
+    monkeypatch.setattr(Twin, "watch", lambda _: [Alarm(made.id, "feedback", 0.2, 0.8, 12)])
+    monkeypatch.setattr(Twin, "proposals_waiting", lambda _: 1)
+    app = make("Девять.")
+    async with app.run_test(size=WIDE) as pilot:
+        await begun(pilot)
+        assert "Proposals that wait for you: 1. See `twin proposals list`." in log(app)
+        assert f"{made.id} is on trial until" in log(app) and "Take it back: /rollback, f8." in log(app)
+        assert "20% of 12 ratings are good" in log(app)
+        await ask(pilot, "Сколько градусов?")
+    app = make("Десять.")
+    async with app.run_test(size=WIDE) as pilot:
+        await begun(pilot)
+        assert "Предложений ждут вас: 1." in log(app) and f"{made.id} на пробе" in log(app)
+        assert "хороших оценок 20%" in log(app)
+
+
+@pytest.mark.parametrize("how", ["f8", "/rollback", "/вернуть", "/rollback {id}"])
+async def test_a_trial_is_ended_by_one_key_or_a_command(
+        make: Callable[..., TwinApp], own_home: Path, how: str) -> None:
+    reflection, made = proposed(own_home)
+    before = roles.on_disk(own_home / "roles")
+    reflection.attempt(made.id)
+    assert roles.on_disk(own_home / "roles") != before
+    app = make()
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/trial")
+        assert f"{made.id} is on trial until" in log(app)
+        await pilot.press(how) if how == "f8" else await ask(pilot, how.format(id=made.id))
+        await begun(pilot)
+        assert f"{made.id} is taken back" in log(app)
+        assert roles.on_disk(own_home / "roles") == before
+        for command in ("/trial", "/rollback", "/проба"):
+            await ask(pilot, command)
+        assert log(app).count("Nothing is on trial.") == 3
+
+
+async def test_proposals_lists_what_waits_and_how_to_decide(
+        make: Callable[..., TwinApp], own_home: Path) -> None:
+    app = make("Девять.")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "/proposals")
+        assert "Nothing waits for you." in log(app)
+        _, made = proposed(own_home)
+        await ask(pilot, "/proposals")
+        assert f"{made.id}  unproven: {made.say()}" in log(app)
+        assert "`twin proposals show ID`" in log(app)
+        await ask(pilot, "Сколько градусов?")
+        await ask(pilot, "/предложения")
+        assert f"{made.id}  не доказано: {made.say('ru')}" in log(app)
+
+
+async def test_when_it_is_due_the_twin_reflects_after_a_turn_and_says_what_is_new(
+        make: Callable[..., TwinApp], own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def reflect(self: Reflection, budget: float, *, cancel: Callable[[], bool]) -> None:
+        assert not self._busy() and not cancel()
+        asked.append(budget)
+        proposed(own_home)
+
+    monkeypatch.setattr(Reflection, "reflect", reflect)
+    app = make("a", "b")
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, "The first one")
+        assert asked == [], "one turn is not enough"
+        monkeypatch.setattr(Reflection, "due", lambda _: Due(TURNS, 0))
+        await ask(pilot, "The second one")
+        await begun(pilot)
+        assert asked == [IDLE_S]
+        assert "Proposals that wait for you: 1." in log(app)
 
 
 # ---- lines of thinking ---------------------------------------------------------------------------------------------

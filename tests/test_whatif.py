@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -15,10 +16,10 @@ from tests import tiny
 from twin import roles, whatif
 from twin.archive import Archive
 from twin.engine.scripted import ScriptedEngine
-from twin.errors import CannotDo, UsageError
+from twin.errors import CannotDo, ModelError, UsageError
 from twin.evidence import Said
 from twin.home import Home
-from twin.ledger import Ledger
+from twin.ledger import Ledger, Verdict
 from twin.proposals import Gain, Proof
 from twin.roles import RoleMap
 from twin.trying import interval, roles_against
@@ -108,7 +109,7 @@ def test_the_prediction_stands_before_anything_is_measured(ledger: Ledger) -> No
     seen: list[int] = []
 
     def answer(_: Any) -> str:
-        seen.append(len([one for one in ledger.entries() if one.source == "what if: 2 roles"]))
+        seen.append(len([one for one in ledger.entries() if one.source == "what if: roles: 2"]))
         return "yes"
 
     what_if(asked("2 roles"), roles.seed(), Means(ledger, ScriptedEngine(answer)))
@@ -128,20 +129,20 @@ def test_without_a_core_the_row_stays_open_and_says_so(ledger: Ledger) -> None:
     found = what_if(asked("16 roles"), roles.seed(), Means(ledger))
 
     assert (found.figures, found.entry.verdict) == ((), "open")
-    assert "no core is loaded" in found.say()
-    assert "ядро не загружено" in found.say("ru")
+    assert "Not measured:\n- All of it: no core is loaded" in found.say()
+    assert "Не измерено:\n- Всё: ядро не загружено" in found.say("ru")
 
 
 def test_it_says_what_it_did_not_measure(ledger: Ledger) -> None:
     found = what_if(asked("16 roles"), roles.seed(), Means(ledger, ScriptedEngine(lambda _: "yes")))
 
     assert "300 questions" in found.say()
-    assert "count as 2.1 votes" in found.say()
+    assert "2.1 for 16" in found.say()
     assert "300 вопросов" in found.say("ru")
 
 
 def test_as_many_roles_as_there_are_is_no_question(ledger: Ledger) -> None:
-    with pytest.raises(UsageError, match="has 4 roles as it is"):
+    with pytest.raises(UsageError, match="that many roles as it is: 4"):
         what_if(asked("4 roles"), roles.seed(), Means(ledger))
 
 
@@ -153,6 +154,7 @@ def test_an_engine_that_fails_and_a_stop_are_told(ledger: Ledger) -> None:
     assert "The script has 0 answers" in short.say()
     assert "stopped" in stopped.say()
     assert short.entry.verdict == stopped.entry.verdict == "open"
+    assert (short.stopped, stopped.stopped) == (False, True)
 
 
 # ---- experts -----------------------------------------------------------------------------------------------------
@@ -219,7 +221,45 @@ def test_an_operation_is_proven_and_its_gain_entered(ledger: Ledger) -> None:
 
     assert found.proof == proof()
     assert found.entry.verdict == "supported"
-    assert (found.entry.measurements[0].low, found.entry.measurements[0].n) == (0.02, 90)
+    assert [one.value for one in found.entry.measurements] == [1]
+    assert "bits" in found.entry.measurements[0].environment
+    assert "at least 0.020 with 99% certainty, n=90" in found.say()
+    assert "не меньше 0.020 с уверенностью 99%, n=90" in found.say("ru")
+
+
+@pytest.mark.parametrize("gain", [None, Gain("bits", 0.05, 0.02, 0.99, 90, 20)])
+def test_a_rejection_was_measured_and_refutes_the_prediction(ledger: Ledger, gain: Gain | None) -> None:
+    """Also where nothing but the counts are known, and where the gain is sure and something else got worse."""
+    reason = {"en": "Of 109 messages 16 go wrong.", "ru": "Из 109 сообщений 16 уходят не туда."}
+    found = what_if(asked("temperature 0.3 for critic"), roles.seed(),
+                    Means(ledger, prove=lambda _: proof("rejected", gain=gain, stage="S2", reason=reason)))
+
+    assert found.entry.verdict == "refuted"
+    assert "Measured here:\n- Proof: Of 109 messages 16 go wrong." in found.say()
+    assert "Измерено здесь:\n- Проверка: Из 109 сообщений 16 уходят не туда." in found.say("ru")
+    assert "Not measured" not in found.say() and "Не измерено" not in found.say("ru")
+    assert "опровергнуто" in found.say("ru")
+
+
+def test_a_proof_that_was_stopped_is_told(ledger: Ledger) -> None:
+    def prove(_: Any) -> Proof:
+        raise ModelError("The proof was stopped.", "Prove again.")
+
+    found = what_if(asked("temperature 0.3 for critic"), roles.seed(), Means(ledger, prove=prove), cancel=lambda: True)
+
+    assert (found.stopped, found.entry.verdict) == (True, "open")
+    assert "The proof was stopped." in found.say()
+
+
+@pytest.mark.parametrize("text", ["1 role", "16 roles", "8 experts", "1 expert", "temperature 0.3 for critic"])
+def test_a_claim_is_said_as_a_prediction_and_one_is_no_plural(ledger: Ledger, text: str) -> None:
+    found = what_if(asked(text), roles.seed(), Means(ledger, prove=lambda _: proof()))
+
+    assert found.say().startswith("Predicted: ")
+    assert found.say("ru").startswith("Предсказано: ")
+    for wrong in ("1 roles", "1 experts", "1 ролей", "1 экспертов", "Реестр"):
+        assert wrong not in found.say() + found.say("ru")
+    assert not re.search(r"\d,\d", found.say("ru")), "one way to write a number"
 
 
 def test_too_little_data_leaves_the_row_open_and_tells_how_much_it_would_take(ledger: Ledger) -> None:
@@ -277,3 +317,4 @@ def test_the_words_stand_in_both_languages() -> None:
 
     assert whatif._WORDS["en"].keys() == whatif._WORDS["ru"].keys()
     assert trying._NAMES["en"].keys() == trying._NAMES["ru"].keys()
+    assert set(get_args(Verdict)) == whatif._VERDICTS.keys()

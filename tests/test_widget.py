@@ -15,13 +15,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.test_reflection_faults import operation, proven
+from twin import roles
+from twin.archive import Archive
 from twin.catalog import Catalog
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import ModelMissing, TwinError, UsageError
 from twin.home import Home
+from twin.proposals import Proposal
+from twin.reflecting import IDLE_S
+from twin.reflection import TURNS, Due, Reflection
+from twin.role_book import RoleBook
 from twin.text import clean, printable
 from twin.types import Conversation, Message, Opinion, Piece, Prompt, Sampling, Verdict, never
+from twin.watchdog import Alarm
 from twin.widget import REDRAW_S, Chat
 from twin.widget_text import escaped, weighing
 
@@ -365,11 +373,87 @@ def test_what_one_makes_of_an_answer_needs_no_click_but_an_answer(make: Callable
     assert [one.kind for one in chat.twin.archive.signals()] == ["thumb", "edited"]
 
 
-def test_proposals_that_wait_are_one_quiet_line_above_the_chat(
-        make: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert seen(make()).strip() == ""
-    monkeypatch.setattr(Twin, "proposals_waiting", lambda _: 2)
-    assert seen(make()).strip() == "2 proposals wait: twin proposals list"
+def proposed(own_home: Path) -> tuple[Reflection, Proposal]:
+    """A proposal that its proof found too little data for, in the home of the chat."""
+    home = Home(own_home)
+    archive = Archive(home)
+    reflection = Reflection(home, archive, RoleBook(home, archive), lambda: ScriptedEngine([]))
+    made = proven(reflection, operation("two files"), "unproven")
+    reflection.shown()
+    return reflection, made
+
+
+def test_what_waits_and_alarms_stand_above_the_chat_in_the_persons_language(
+        make: Callable[..., Chat], own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert seen(make("Девять.")).strip() == ""
+    _, made = proposed(own_home)
+    monkeypatch.setattr(Twin, "watch", lambda _: [Alarm("<i>p-1</i>", "feedback", 0.2, 0.8, 12)])
+    chat = make("Девять.")
+    assert "Proposals that wait for you: 1. See `twin proposals list`." in seen(chat)
+    assert "<i>p-1</i>: 20% of 12 ratings are good" in seen(chat)
+    assert {tag for page in pages(chat) for tag, _ in Page(page).tags} == {"div"}
+    chat.send("Сколько градусов?")
+    assert "Предложений ждут вас: 1." in seen(make()) and made.id not in seen(chat)
+
+
+def test_one_button_ends_a_trial_and_goes(make: Callable[..., Chat], own_home: Path) -> None:
+    reflection, made = proposed(own_home)
+    before = roles.on_disk(own_home / "roles")
+    reflection.attempt(made.id)
+    chat = make()
+    assert f"{made.id} is on trial until" in seen(chat) and "Take it back: End the trial." in seen(chat)
+    pressed = button(chat, "End the trial")
+    pressed.click()
+    until(lambda: f"{made.id} is taken back" in seen(chat))
+    assert roles.on_disk(own_home / "roles") == before
+    assert pressed not in list(inside(chat.view))
+    with pytest.raises(UsageError, match="Nothing is on trial"):
+        chat.rollback()
+
+
+def test_the_button_of_a_trial_speaks_russian_after_a_russian_question(
+        make: Callable[..., Chat], own_home: Path) -> None:
+    make("Девять.").send("Сколько градусов?")
+    reflection, made = proposed(own_home)
+    reflection.attempt(made.id)
+    chat = make()
+    assert f"{made.id} на пробе" in seen(chat)
+    button(chat, "Закончить пробу").click()
+    until(lambda: f"{made.id} возвращено" in seen(chat))
+
+
+def test_when_it_is_due_the_twin_reflects_after_a_turn_and_says_what_is_new(
+        make: Callable[..., Chat], own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def reflect(self: Reflection, budget: float, *, cancel: Callable[[], bool]) -> None:
+        assert not self._busy() and not cancel()
+        proposed(own_home)
+        asked.append(budget)
+
+    monkeypatch.setattr(Reflection, "reflect", reflect)
+    monkeypatch.setattr(Reflection, "due", lambda _: Due(TURNS, 0))
+    chat = make("a")
+    chat.send("How warm is it?")
+    until(lambda: "Proposals that wait for you: 1." in seen(chat))
+    assert asked == [IDLE_S]
+
+
+def test_a_fault_of_what_nobody_asked_for_is_logged_by_its_kind_alone(
+        make: Callable[..., Chat], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise UsageError("the secret word is barometer", "Say it again.")
+
+    caplog.set_level("INFO", "twin.reflecting")
+    monkeypatch.setattr(Reflection, "due", lambda _: Due(TURNS, 0))
+    monkeypatch.setattr(Reflection, "reflect", broken)
+    twin = make().twin
+    assert not twin.idle(cancel=lambda: True) and not caplog.records, "the person is asking by now"
+    assert not twin.idle()
+    assert [one.getMessage() for one in caplog.records] == ["no reflection at idle: UsageError"]
+    for _ in twin._turn(iter("ab")):
+        assert not twin.idle()
+    assert len(caplog.records) == 1, "never in the middle of a turn"
 
 
 def test_the_toggle_beside_send_calls_a_council_whose_weights_are_drawn(make: Callable[..., Chat]) -> None:

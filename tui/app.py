@@ -27,7 +27,7 @@ from twin.prompt_view import PromptView
 from twin.text import printable
 from twin.types import Answered, Event, Failed, Interrupted, Thinking, Token, Turn
 
-from .commands import MEANWHILE, Commands
+from .commands import ENDS, MEANWHILE, Commands
 from .composer import Composer
 from .exchange import Exchange, Note
 from .pages import Help, PromptPage
@@ -52,6 +52,7 @@ class TwinApp(App[None]):
         Binding("f3", "obey('bad')", "Bad answer", id="bad"),
         Binding("f4", "obey('again')", "Ask again", id="again"),
         Binding("ctrl+o", "obey('edit')", "Own version", id="edit"),
+        Binding("f8", "obey('rollback')", "End the trial", id="rollback"),
         Binding("f1", "help", "Help", id="help"),
     ]
     CSS = CSS
@@ -209,6 +210,9 @@ class TwinApp(App[None]):
                             lambda: self.action_obey("again"))
         yield SystemCommand("Own version", "Write the last answer as you would have wanted it (ctrl+o)",
                             lambda: self.action_obey("edit"))
+        yield SystemCommand("Proposals", "What waits for your yes or no, and what is on trial (/proposals)",
+                            lambda: self.action_obey("proposals"))
+        yield SystemCommand("End the trial", "Take back what is on trial (f8)", lambda: self.action_obey("rollback"))
         yield SystemCommand("Lines of thinking", "The lines of this conversation (/lines)",
                             lambda: self.action_obey("lines"))
         yield SystemCommand("Help", "Keys and commands (f1)", self.action_help)
@@ -241,10 +245,14 @@ class TwinApp(App[None]):
         self._settle(conversation)
 
     def _settle(self, conversation: str) -> None:
-        """Idle until the next question, which ends this worker: what the answer left unread is read now."""
+        """Idle until the next question, which ends this worker: what the answer left unread is read now, and the twin
+        reflects when that is due."""
         worker = get_current_worker()
         try:
             self.twin.settle(conversation=conversation, cancel=lambda: worker.is_cancelled)
+            before = self.twin.proposals_waiting()
+            if self.twin.idle(cancel=lambda: worker.is_cancelled) and self.twin.proposals_waiting() > before:
+                self.post_message(self.Done("\n".join(feedback.news(self.twin, ENDS))))
         except TwinError as error:
             self.post_message(self.Done(str(error), error=True))
 
@@ -255,7 +263,7 @@ class TwinApp(App[None]):
             missing = "" if self.twin.has("core") else self.twin.catalog.recommend().model.name
             counts = self.twin.archive.counts()
             _ = self.twin.role_map  # reads the folder, so that a broken hand edit is known
-            waiting = feedback.waiting(self.twin)
+            news = feedback.news(self.twin, ENDS)
         except TwinError as error:
             self.post_message(self.Done(str(error), error=True))
             return
@@ -264,8 +272,8 @@ class TwinApp(App[None]):
         self.post_message(self.Done(
             f"Your own messages here: {own:,}. Press F1 for keys and commands."
             if own else "Nothing of yours is here yet: `twin import FILE` brings it. Press F1 for keys and commands."))
-        if waiting:
-            self.post_message(self.Done(waiting))
+        if news:
+            self.post_message(self.Done("\n".join(news)))
 
     # ---- what comes back ---------------------------------------------------------------------------------------
 

@@ -24,9 +24,11 @@ from .pages import Picker, Rewrite
 if TYPE_CHECKING:
     from .app import TwinApp
 
+ENDS = "/rollback, f8"  # a trial
 MEANWHILE = {"role", "why", "help", "lines"}  # those that do not wait for an answer
 _COUNCIL = {"council", "совет"}
-_RUSSIAN = {"хорошо": "good", "плохо": "bad", "снова": "again", "правка": "edit"}
+_RUSSIAN = {"хорошо": "good", "плохо": "bad", "снова": "again", "правка": "edit",
+            "предложения": "proposals", "проба": "trial", "вернуть": "rollback"}
 _DRAWN = 40  # exchanges of a line that are drawn when one goes to it; older ones are still read by the core
 
 
@@ -41,6 +43,7 @@ class Commands:
             "compare": self._compare, "name": self._rename, "keep": self._keep, "drop": self._drop,
             "good": lambda _: self._rate(good=True), "bad": lambda _: self._rate(good=False),
             "again": self._again, "edit": self._edit,
+            "proposals": self._proposals, "trial": self._trial, "rollback": self._rollback,
             "export": self._export, "help": lambda _: app.action_help()}
         self.table |= {russian: self.table[name] for russian, name in _RUSSIAN.items()}
 
@@ -138,7 +141,18 @@ class Commands:
         self.app.say(f"{said} (/line {back})")
         self._stand(line)
         self.app.role = role
-        await self.app.ask(turn.question, feedback.in_role(turn), council=turn.verdict is not None)
+        await self.app.ask(turn.question, feedback.in_role(self.twin, turn), council=turn.verdict is not None)
+
+    # ---- what the twin thinks of its roles ---------------------------------------------------------------------
+
+    def _proposals(self, _: str) -> None:
+        self.app.carry_out(lambda: feedback.proposals(self.twin, ENDS))
+
+    def _trial(self, _: str) -> None:
+        self.app.carry_out(lambda: "\n".join(feedback.on_trial(self.twin, ENDS)) or feedback.no_trial(self.twin))
+
+    def _rollback(self, proposal: str) -> None:
+        self.app.carry_out(lambda: feedback.take_back(self.twin, proposal))
 
     # ---- lines of thinking -------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ HELP = """\
 - `ctrl+f` asks the last question again, in another role or by a council, on a new line of thinking
 - `f2` good answer, `f3` bad answer: what reflection learns from
 - `f4` asks the last question once more in the same role; `ctrl+o` takes your own version of the answer
+- `f8` ends the trial of a proposal: the roles are as before
 - `ctrl+n` starts a new conversation
 - `ctrl+p` opens the palette: themes, keys, commands
 - `ctrl+q` quits
@@ -79,7 +80,12 @@ HELP = """\
 - `/again` (`/снова`) asks the same once more, on a new line of thinking; the answer before stays on its own
 - `/edit` (`/правка`) opens the answer to be rewritten; `/edit TEXT` takes the text. The answer stays what was said
 
-They are signals: `twin reflect` proposes changes from them, and nothing changes without your yes.
+They are signals: the twin reflects on them while nobody asks, and nothing changes without your yes.
+
+### What it proposes
+- `/proposals` (`/предложения`) lists what waits for your yes or no; `twin proposals show ID` has the numbers
+- `/trial` (`/проба`) tells what is on trial, and until when
+- `/rollback` (`/вернуть`) ends the trial; `/rollback ID` takes a proposal back that you approved
 
 ### Council
 - `/council QUESTION` lets several roles answer; what they say is weighed and dissent is kept

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from twin.cli import Bar, brief, home_option, json_option, model_option, note, opened, plain, show, stoppable, verb
+from twin.errors import TwinError
 from twin.text import one_line, printable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twin.archive import Stored
     from twin.chat import Twin
+    from twin.lineage import Lineage
     from twin.roles import RoleMap
 
+_STOP, _STOPPED = 130, "Stopped; what was found by then is kept."
 language_option = click.option("--language", type=click.Choice(["en", "ru"]), default="en", show_default=True,
                                help="Of what is said about proposals.")
 
@@ -41,14 +46,32 @@ def reflect(budget: float, core: bool, prove: bool, due: bool, language: str, mo
         if due:
             show({**plain(news), "due": bool(news)}) if as_json else click.echo(news.say(language))
             return 0 if news else 1
+        if core and not twin.has("core"):
+            _ = twin.engine  # says how to get one, before anything is looked for
         note(news.say(language))
         found = twin.reflect(budget, core=core, progress=Bar(), cancel=stopped)
-        for one in found if prove else ():
-            if one.state == "open" and not stopped():
-                note(f"Proving {one.proposal.id} ...")
-                twin.prove(one.proposal.id, cancel=stopped)
-        _draw_list(twin, twin.proposals() if prove else found, language, as_json)
-    return 0
+        failed = _prove_all(twin, found, stopped) if prove else 0
+        _draw_list(twin, twin.proposals() if prove else found, language, as_json, stopped=stopped())
+        if stopped():
+            note(_STOPPED)
+        return _STOP if stopped() else failed
+
+
+def _prove_all(twin: Twin, found: list[Stored], stopped: Callable[[], bool]) -> int:
+    """Prove what is not proven yet; returns the exit status. What goes wrong with one is said and keeps none back."""
+    from twin import operations
+
+    status = 0
+    for one in found:
+        if stopped() or one.state != "open" or not operations.measurable(one.proposal.operation):
+            continue
+        note(f"Proving {one.proposal.id} ...")
+        try:
+            twin.prove(one.proposal.id, cancel=stopped)
+        except TwinError as error:
+            note(f"twin: {one.proposal.id}: {error}")
+            status = error.exit_status
+    return status
 
 
 # ---- proposals -------------------------------------------------------------------------------------------------------
@@ -70,13 +93,13 @@ def list_(every: bool, language: str, home: Path | None, as_json: bool) -> None:
         _draw_list(twin, twin.proposals(every=every), language, as_json)
 
 
-def _draw_list(twin: Twin, found: list[Stored], language: str, as_json: bool) -> None:
+def _draw_list(twin: Twin, found: list[Stored], language: str, as_json: bool, **more: bool) -> None:
     from twin.review import state
 
     trial, alarms = twin.trial(), twin.watch()
     if as_json:
         show(_finite({"proposals": [_row(one) for one in found], "trial": plain(trial) if trial else None,
-                      "alarms": [plain(one) for one in alarms]}))
+                      "alarms": [plain(one) for one in alarms], **more}))
         return
     for one in found:
         click.echo(f"{one.proposal.id}  {state(one.state, language):20} {brief(one.proposal.say(language), 200)}")
@@ -140,7 +163,13 @@ def prove(id: str, language: str, model: str | None, home: Path | None, as_json:
     """Measure a proposal on conversations it was not made from; exit status 1 where that does not speak for it."""
     with opened(home, model) as twin, stoppable() as stopped:
         note("Proving; Ctrl-C stops ...")
-        made = twin.prove(id, cancel=stopped)
+        try:
+            made = twin.prove(id, cancel=stopped)
+        except TwinError as error:
+            if not stopped():
+                raise
+            note(f"twin: {error}")
+            return _STOP
         _draw(twin, f"p-{made.proposal[:10]}", language, as_json)
     return 0 if made.verdict == "accepted" else 1
 
@@ -195,6 +224,9 @@ def _changed(twin: Twin, before: RoleMap, after: RoleMap, language: str, as_json
         return
     for line in said:
         click.echo(one_line(line))
+    if before.version == after.version and trial is None:
+        note("The role map stays as it is.")
+        return
     note(f"Version {after.version[:12]} is in force. " + (
         trial.say(language) if trial else "`twin proposals rollback` takes the last proposal back."))
 
@@ -215,34 +247,46 @@ def reject(id: str, why: str, home: Path | None, as_json: bool) -> None:
 # ---- searching, and only measuring -----------------------------------------------------------------------------------
 
 @click.command()
-@click.option("--budget", type=click.IntRange(min=1), default=200_000, show_default=True, help="Scorer tokens at most.")
+@click.option("--budget", type=click.IntRange(min=1), default=200_000, show_default=True,
+              help="Words that routers may read, at most.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Equal seeds and words give equal searches.")
-@click.option("--way", type=click.Choice(["evolution", "greedy", "random"]), default="evolution", show_default=True,
-              help="How the map to change next is chosen; the other two are there to compare with.")
+@click.option("--way", type=click.Choice(["random", "evolution", "greedy"]), default="random", show_default=True,
+              help="How the map to change next is chosen: any; by wins at single messages; the best so far.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Draw the lineage as .svg or .png.")
 @language_option
 @home_option
 @json_option
 @verb
 def evolve(budget: int, seed: int, way: str, picture: Path | None, language: str, home: Path | None,
-           as_json: bool) -> None:
+           as_json: bool) -> int:
     """Search among many role maps for one that routes your messages better; one proposal a day at most comes of it.
 
     It can be stopped at any moment and goes on from there; with a larger budget as well.
     """
+    from twin.lineage import suffix
+
+    if picture is not None:
+        suffix(picture)  # before the search
     with opened(home) as twin, stoppable() as stopped:
         lineage, made = twin.evolve(budget, seed=seed, way=way, progress=Bar(), cancel=stopped)  # type: ignore[arg-type]
+        nothing = {} if made else twin.why_nothing(lineage)
     lineage = replace(lineage, language=language)
+    if as_json:
+        show(_finite({"run": lineage.run.id, "ended": lineage.run.ended, "lines": [plain(one) for one in lineage.lines],
+                      "proposal": _row(made) if made else None, "nothing": nothing}))
+    else:
+        _draw_lineage(lineage, made, nothing)
     if picture is not None:
         note(f"The lineage is drawn in {lineage.save(picture)}.")
-    if as_json:
-        show(_finite({"run": lineage.run.id, "lines": [plain(one) for one in lineage.lines],
-                      "proposal": _row(made) if made else None}))
-        return
+    return _STOP if lineage.run.ended == "cancelled" else 0
+
+
+def _draw_lineage(lineage: Lineage, made: Stored | None, nothing: dict[str, str]) -> None:
     click.echo(printable(str(lineage)))
+    click.echo(lineage.ended)
     if made is not None:
-        click.echo(f"{made.proposal.id}  {brief(made.proposal.say(language), 200)}")
-    note("`twin proposals prove` has the last word." if made else "Nothing is proposed from it today.")
+        click.echo(f"{made.proposal.id}  {brief(made.proposal.say(lineage.language), 200)}")
+    note("`twin proposals prove` has the last word." if made else nothing[lineage.language])
 
 
 @click.command()
@@ -252,16 +296,19 @@ def evolve(budget: int, seed: int, way: str, picture: Path | None, language: str
 @home_option
 @json_option
 @verb
-def whatif(what: str, language: str, model: str | None, home: Path | None, as_json: bool) -> None:
+def whatif(what: str, language: str, model: str | None, home: Path | None, as_json: bool) -> int:
     """Measure a change that is never applied: "16 roles", "8 experts", "temperature 0.3 for critic", or an operation as
     JSON. Its prediction and what came out stand in the ledger."""
     with opened(home, model) as twin, stoppable() as stopped:
         found = twin.whatif(what, progress=Bar(), cancel=stopped)
     if as_json:
         show(_finite({**plain(found), "text": {spoken: found.say(spoken) for spoken in ("en", "ru")}}))
-        return
-    for line in found.say(language).split("\n"):
-        click.echo(printable(line))
+    else:
+        for line in found.say(language).split("\n"):
+            click.echo(printable(line))
+    if found.stopped:
+        note(_STOPPED)
+    return _STOP if found.stopped else 0
 
 
 # ---- the audit -------------------------------------------------------------------------------------------------------

@@ -1,14 +1,13 @@
-"""Evolution of the role map: a population of maps, each one valid operation (or a merge) away from its parents.
+"""Evolution of the role map: a population of maps, each one valid operation away from its parent.
 
-Moves, scorer and shelf come in by argument; what is scored is a selection set, never the proof set. The budget is in
-the scorer's tokens. Every step has random numbers of its own (seed, step), and all else follows from the genomes so
-far: the same seed gives the same run, and a run that was killed goes on where it stood. Random search and greedy are
-the same loop with another way to choose the parent. Nothing here changes the person's map: `offer` names one operation.
+Moves, scorer and shelf come in by argument; what is scored is a selection set, never the proof set. The budget is what
+the scorer reads. Every step has random numbers of its own (seed, step), and all else follows from the genomes so far:
+the same seed gives the same run, and a run that was killed goes on where it stood. The ways differ in nothing but how
+the parent is chosen. Nothing here changes the person's map: `offer` names one operation.
 """
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -18,10 +17,8 @@ import numpy as np
 
 from twin import operations, population
 from twin.errors import UsageError
-from twin.genome import Ended, Genome, Moves, Plan, Run, Scorer, Shelf, Way, best_of, matrix, whole_of
-from twin.merge import merged
+from twin.genome import Ended, Genome, Moves, Plan, Run, Scorer, Shelf, Way, best_of, matrix
 from twin.operations import Operation
-from twin.population import Scores
 from twin.proposals import Proposal
 from twin.roles import RoleMap
 from twin.types import Progress, digest, never
@@ -29,19 +26,21 @@ from twin.types import Progress, digest, never
 _TRIES = 20  # moves drawn in one step until one makes a map that is new; and steps without any that end a run
 
 
-def evolve(root: RoleMap, *, moves: Moves, score: Scorer, budget: int, seed: int = 0, way: Way = "evolution",
+def evolve(root: RoleMap, *, moves: Moves, score: Scorer, budget: int, seed: int = 0, way: Way = "random",
            plan: Plan | None = None, adapters: Sequence[str] = (), shelf: Shelf | None = None,
            progress: Progress | None = None, cancel: Callable[[], bool] = never) -> Run:
-    """Search from `root` until the budget (scorer tokens, the root's own scoring among them) would be exceeded.
+    """Search from `root` until the budget (in the scorer's unit, the root's own scoring among it) would be exceeded.
 
-    `way`: how the parent of the next genome is chosen - by wins on the front, with merges; 'greedy': always the best so
-    far; 'random': any. `adapters`: sha256 of adapters an operation may set. What `shelf` keeps of this very run is not
+    `way`: how the parent of the next genome is chosen - 'random': any; 'evolution': by wins on the front; 'greedy':
+    always the best so far. Random is the default: the others have not been shown to beat it, but to lose to it
+    (tests/bench/evolution.py).
+    `adapters`: sha256 of adapters an operation may set. What `shelf` keeps of this very run is not
     scored again; a larger budget goes on with it. Raises UsageError where not even the root can be scored.
     """
     if score.items < 1:
         raise UsageError("There is nothing to score a role map on.", "Evolution needs labelled turns; go on talking.")
     if (price := score.price(root, range(score.items))) > budget:
-        raise UsageError(f"A budget of {budget} tokens does not score one map, which takes {price}.",
+        raise UsageError(f"A budget of {budget} {score.unit} does not score one map, which takes {price}.",
                          f"Give {20 * price} for about twenty.")
     search = _Search(root, moves, score, seed, way, plan or Plan(), tuple(adapters), shelf)
     ended = search.run(budget, progress or (lambda *_: None), cancel)
@@ -71,7 +70,7 @@ class _Search:
     def run(self, budget: int, progress: Progress, cancel: Callable[[], bool]) -> Ended:
         self._recall()
         if not self.genomes:
-            self._keep(Genome(self.root.version, 0, (), "root", ()), self.root)
+            self._keep(Genome(self.root.version, 0, "", "root", ()), self.root)
         everything, idle = range(self.score.items), 0
         while idle < _TRIES:
             spent = sum(one.tokens for one in self.genomes)
@@ -92,7 +91,7 @@ class _Search:
 
     def _enough(self) -> Ended:
         """Why the run is over whatever the budget; '' where it is not."""
-        means = [-math.inf if one.screened else one.mean for one in self.genomes]
+        means = [one.mean for one in self.genomes]
         waited = len(means) - 1 - means.index(max(means))
         if self.plan.patience and waited >= self.plan.patience:
             return "no better"
@@ -103,27 +102,20 @@ class _Search:
     def _child(self, step: int) -> tuple[Genome, RoleMap] | None:
         """A map there was not yet, not scored yet; None where no move of this step made one."""
         rng = Random(f"{self.seed} {step}")  # noqa: S311 - a seed has to give the same run
-        whole = whole_of(self.genomes)
-        scores = matrix(whole)
-        alive = population.living(scores, self.plan.alive, self.plan.tie)
-        merging = self.way == "evolution" and len(alive) > 1 and rng.random() < self.plan.merge
-        for attempt in range(2 * _TRIES):
-            if merging and attempt < _TRIES:
-                one, other = (whole[population.draw(scores, alive, rng, self.plan.tie)] for _ in range(2))
-                found = self._merge(one, other, step)
-            else:
-                found = self._mutate(self._parent(whole, scores, alive, rng), rng, step)
+        for _ in range(2 * _TRIES):
+            found = self._mutate(self._parent(rng), rng, step)
             if found and found[0].version not in self.maps:
                 return found
             self.known += found is not None
         return None
 
-    def _parent(self, whole: Sequence[Genome], scores: Scores, alive: list[int], rng: Random) -> Genome:
+    def _parent(self, rng: Random) -> Genome:
         if self.way == "random":
-            return rng.choice(whole)
+            return rng.choice(self.genomes)
         if self.way == "greedy":
-            return best_of(whole)
-        return whole[population.draw(scores, alive, rng, self.plan.tie)]
+            return best_of(self.genomes)
+        scores = matrix(self.genomes)
+        return self.genomes[population.draw(scores, population.living(scores, self.plan.alive), rng)]
 
     def _mutate(self, parent: Genome, rng: Random, step: int) -> tuple[Genome, RoleMap] | None:
         move = self.moves(self.maps[parent.version], rng)
@@ -134,51 +126,14 @@ class _Search:
         except UsageError:
             self.refused += 1
             return None
-        return Genome(made.version, step, (parent.version,), move.origin, (*parent.steps, move.operation)), made
-
-    def _merge(self, one: Genome, other: Genome, step: int) -> tuple[Genome, RoleMap] | None:
-        """Both sides of the latest ancestor they share; the better one has what both changed."""
-        one, other = sorted((one, other), key=lambda each: (-each.mean, each.step))
-        mine, theirs = self._ancestors(one), self._ancestors(other)
-        if one.version in theirs or other.version in mine:
-            return None  # one is the other's forefather: nothing to merge
-        base = max((self._of(version) for version in mine & theirs), key=lambda each: each.step)
-        made = merged(*(self.maps[each.version] for each in (base, one, other)))
-        if made is None:
-            return None
-        steps = (*one.steps, *(each for each in other.steps if each not in one.steps))
-        return Genome(made.version, step, (one.version, other.version), "merge", steps), made
-
-    def _of(self, version: str) -> Genome:
-        return next(one for one in self.genomes if one.version == version)
-
-    def _ancestors(self, genome: Genome) -> set[str]:
-        """Versions of a genome and all it comes from."""
-        found, left = set[str](), [genome.version]
-        while left:
-            version = left.pop()
-            if version not in found:
-                found.add(version)
-                left += self._of(version).parents
-        return found
+        return Genome(made.version, step, parent.version, move.origin, (*parent.steps, move.operation)), made
 
     # ---- scoring and keeping -----------------------------------------------------------------------------------------
 
-    def _scored(self, child: Genome, role_map: RoleMap) -> Genome:
-        """With its scores: of all items, or of the first few where those say enough."""
-        first = min(self.plan.screen, self.score.items) if child.parents else 0
-        scores: tuple[float, ...] = ()
-        tokens = 0
-        for places in (range(first), range(first, self.score.items)):
-            if places:
-                tokens += self.score.price(role_map, places)
-                scores = (*scores, *map(float, self.score(role_map, places)))
-            if places and len(scores) == first and _clearly_worse(scores, self._of(child.parents[0]).scores[:first]):
-                return replace(child, scores=scores, tokens=tokens, screened=True)
-        return replace(child, scores=scores, tokens=tokens)
-
     def _keep(self, child: Genome, role_map: RoleMap) -> None:
-        made = self._scored(child, role_map)
+        everything = range(self.score.items)
+        made = replace(child, scores=tuple(map(float, self.score(role_map, everything))),
+                       tokens=self.score.price(role_map, everything))
         self.genomes.append(made)
         self.maps[made.version] = role_map
         if self.shelf is not None:
@@ -196,26 +151,14 @@ class _Search:
             self.maps[genome.version] = made
 
     def _rebuilt(self, genome: Genome) -> RoleMap:
-        if not set(genome.parents) <= self.maps.keys():
-            raise UsageError("A parent is not kept.", "The run goes on without it.")
-        parents = [self._of(version) for version in genome.parents]
-        if not parents:
-            made = self.root
-        elif genome.origin == "merge":
-            found = self._merge(parents[0], parents[1], genome.step)
-            made = found[1] if found else self.root
-        else:
-            made = operations.apply(genome.steps[-1], self.maps[parents[0].version], adapters=self.adapters)
+        made = self.root
+        if genome.parent:
+            if genome.parent not in self.maps:
+                raise UsageError("A parent is not kept.", "The run goes on without it.")
+            made = operations.apply(genome.steps[-1], self.maps[genome.parent], adapters=self.adapters)
         if made.version != genome.version:
             raise UsageError("A genome cannot be built any more.", "The run goes on without it.")
         return made
-
-
-def _clearly_worse(scores: Sequence[float], others: Sequence[float]) -> bool:
-    """Whether the mean paired gain is below zero by more than two of its standard errors."""
-    gains = np.subtract(scores, others)
-    error = gains.std(ddof=1) / math.sqrt(len(gains)) if len(gains) > 1 else 0.0
-    return bool(gains.mean() + 2 * error < 0)
 
 
 # ---- what reaches the person -------------------------------------------------------------------------------------
@@ -233,7 +176,7 @@ def offer(run: Run, score: Scorer, adapters: Sequence[str] = ()) -> Offer | None
     """A proposal is one operation, a genome mostly several: of the best one's steps the one that gains most when it is
     done to the root alone. The next run begins from the map with it, and offers the next. None where the root is the
     best, and where its steps gain only together. Steps that were not scored alone yet are scored now."""
-    root, alone = run.maps[run.root.version], {one.version: one for one in whole_of(run.genomes)}
+    root, alone = run.maps[run.root.version], {one.version: one for one in run.genomes}
     found: list[tuple[float, Operation]] = []
     for step in run.best.steps:
         try:
@@ -259,11 +202,25 @@ def propose(run: Run, score: Scorer, metric: str, now: datetime, earlier: Iterab
     if found is None:
         return None
     tried, best, steps = len(run.genomes) - 1, run.gain(run.best), len(run.best.steps)
-    why = {"en": f"The best of {tried} maps that were tried gains {best:+.3f} an item ({metric}) on {score.items} "
-                 f"selection items (operations in it: {steps}); this one alone gains {found.gain:+.3f}. The best of "
-                 "many looks better than it is: only the proof counts.",
+    why = {"en": f"The best of the maps that were tried ({tried}) gains {best:+.3f} an item ({metric}; selection "
+                 f"items: {score.items}; operations in it: {steps}); this one alone gains {found.gain:+.3f}. The best "
+                 "of many looks better than it is: only the proof counts.",
            "ru": f"Лучшая из испробованных карт (всего {tried}) выигрывает {best:+.3f} на пример отбора ({metric}; "
                  f"примеров: {score.items}, операций в ней: {steps}); одна эта операция даёт {found.gain:+.3f}. Лучшая "
                  "из многих кажется лучше, чем она есть: считается только доказательство."}
     made = Proposal(found.operation, run.root.version, "evolution", now, (), {metric: found.gain}, why)
     return None if any(one.hash == made.hash for one in known) else made
+
+
+def silence(run: Run, now: datetime, earlier: Iterable[Proposal]) -> dict[str, str]:
+    """Why nothing was proposed from a run, by language."""
+    if any(one.origin == "evolution" and one.made.date() == now.date() for one in earlier):
+        return {"en": "Nothing is proposed from it: a search has proposed something today, and one a day is enough.",
+                "ru": "Из этого ничего не предложено: сегодня поиск уже предложил одно, в день хватит одного."}
+    if run.best.version == run.root.version:
+        return {"en": "Nothing is proposed from it: no map that was tried is better than the one in force.",
+                "ru": "Из этого ничего не предложено: ни одна испробованная карта не лучше той, что действует."}
+    return {"en": "Nothing is proposed from it: no step of the best map that was not proposed or refused before gains "
+                  "anything alone.",
+            "ru": "Из этого ничего не предложено: ни один шаг лучшей карты не даёт ничего в одиночку, или он уже был "
+                  "предложен или отклонён."}

@@ -1,7 +1,8 @@
-"""Feedback: what a person does with an answer - praise, blame, ask again, write it themselves - as every face says it.
+"""Feedback: what a person does with an answer - praise, blame, ask again, write it themselves - and what the twin says
+of its roles meanwhile - proposals that wait, a trial that runs, alarms - as every face says it.
 
-The signals are stored by Twin (reflecting.py); here is what the faces share: how the same question is asked once more,
-and the words they answer with, in the language of the question.
+All of it is stored by Twin (reflecting.py); here is what the faces share: how the same question is asked once more, and
+the words they answer with, in the language of the question, or of the last one.
 """
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from twin import text
 from twin.errors import UsageError
 from twin.lines import Line
+from twin.review import state
 from twin.types import Turn
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def rate(twin: Twin, turn: Turn, *, good: bool) -> str:
 def edit(twin: Twin, turn: Turn, own: str) -> str:
     """Note the person's own version of an answer; returns what to tell them. UsageError where nothing is different."""
     own = text.clean(own).strip()
-    if not own or own == turn.answer.strip():
+    if not own or _shown(own) == _shown(turn.answer):
         raise UsageError("Your version is empty." if not own else "Your version says the same as the answer.",
                          "Change the answer to what you would have wanted.")
     twin.edited(turn, own)
@@ -62,12 +64,75 @@ def again(twin: Twin, turn: Turn) -> tuple[Line, str]:
     return line, _SAID[language(turn)]["again"]
 
 
-def in_role(turn: Turn) -> str | None:
-    """The role that a turn's question was asked of by name; None where the router chose."""
-    return turn.route.role if turn.route.asked else None
+def in_role(twin: Twin, turn: Turn) -> str | None:
+    """The role to ask a turn's question in once more: the one that answered. None for a council, which has its own, and
+    where that role is no more."""
+    return turn.route.role if turn.verdict is None and turn.route.role in twin.role_map.ids else None
 
 
-def waiting(twin: Twin) -> str:
-    """One quiet line about proposals that wait for a yes or no; '' for none."""
+def _shown(answer: str) -> str:
+    """An answer as a face shows it to be rewritten: an unchanged one is no edit, whatever control characters it has."""
+    return text.printable(text.clean(answer)).strip()
+
+
+# ---- what the twin thinks of its roles -------------------------------------------------------------------------------
+
+_ROLES: dict[str, dict[str, str]] = {
+    "en": {"waits": "Proposals that wait for you: {n}. See `twin proposals list`.",
+           "trial": "{said} Take it back: {how}.", "none": "Nothing waits for you. `twin reflect` looks for something.",
+           "decide": "`twin proposals show ID` has the numbers and how to decide.",
+           "back": "{id} is taken back; the role files are as they were before it.",
+           "no trial": "Nothing is on trial."},
+    "ru": {"waits": "Предложений ждут вас: {n}. Посмотреть: `twin proposals list`.",
+           "trial": "{said} Вернуть как было: {how}.", "none": "Ничего не ждёт вас. `twin reflect` поищет.",
+           "decide": "Числа и как решить - `twin proposals show ID`.",
+           "back": "{id} возвращено; файлы ролей такие, какими были до него.",
+           "no trial": "Сейчас ничего не на пробе."},
+}
+
+
+def spoken(twin: Twin) -> str:
+    """The language to speak of roles in: that of the last question, 'en' where nothing was asked yet."""
+    last = twin.archive.turns(limit=1)
+    return language(last[-1]) if last else "en"
+
+
+def news(twin: Twin, how: str) -> list[str]:
+    """A few quiet lines: how many proposals wait, the trial that runs and `how` it is ended here, alarms. Or none."""
+    said, words = spoken(twin), _ROLES[spoken(twin)]
     count = twin.proposals_waiting()
-    return f"{count} proposal{' waits' if count == 1 else 's wait'}: twin proposals list" if count else ""
+    return [*([words["waits"].format(n=count)] if count else []), *on_trial(twin, how), *_alarms(twin, said)]
+
+
+def on_trial(twin: Twin, how: str) -> list[str]:
+    """The trial that runs and `how` it is ended here, as a line; none for none."""
+    trial, said = twin.trial(), spoken(twin)
+    return [_ROLES[said]["trial"].format(said=trial.say(said), how=how)] if trial else []
+
+
+def no_trial(twin: Twin) -> str:
+    """That none runs."""
+    return _ROLES[spoken(twin)]["no trial"]
+
+
+def proposals(twin: Twin, how: str) -> str:
+    """What waits for a decision, a line each, and how to decide; the trial that runs, and alarms."""
+    said = spoken(twin)
+    words, found = _ROLES[said], twin.proposals()
+    lines = [f"{one.proposal.id}  {state(one.state, said)}: {text.one_line(one.proposal.say(said))}" for one in found]
+    return "\n".join([*lines, words["decide" if found else "none"], *on_trial(twin, how), *_alarms(twin, said)])
+
+
+def take_back(twin: Twin, proposal: str = "") -> str:
+    """End the trial that runs, or take the proposal of this id back; returns what to tell the person. UsageError where
+    none runs."""
+    said, trial = spoken(twin), twin.trial()
+    if not proposal and trial is None:
+        raise UsageError(no_trial(twin), "`twin proposals list --all`")
+    name = proposal or (trial.proposal if trial else "")
+    twin.rollback(name)
+    return _ROLES[said]["back"].format(id=text.one_line(name))
+
+
+def _alarms(twin: Twin, said: str) -> list[str]:
+    return [alarm.say(said) for alarm in twin.watch()]

@@ -1,5 +1,7 @@
 """Forgetting: a source, a conversation, a message, a turn or a claim leaves archive, memory and files, provably.
 
+Role files that the twin wrote lose the words, and a trial of them ends; one that the person wrote is theirs to edit.
+
 The archive goes first, in one transaction that leaves a mark; whatever dies after it is finished by `finish`, at the
 next call. Knows what archive and memory offer, and the files of the home; no format of any of them.
 """
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from twin import text as texts
-from twin.archive import Archive, Derived, Key, typed_in
+from twin.archive import Archive, Derived, Key, role_maps, typed_in
 from twin.archive.selection import Meaning, Selection
 from twin.archive.traces import Sieve, sample, sieve
 from twin.claims import free_claims, free_id
@@ -112,6 +114,7 @@ def forget(home: Home, archive: Archive, memory: Memory, target: str, *, progres
     touched = _facets_of(archive, chosen.keys)
     stale = {adapter.path for adapter in archive.stale_adapters()}
     whole = {conversation for conversation, _ in chosen.keys} if chosen.kind == "conversation" else ()
+    role_maps.log_edits(archive, home.roles)
     _tell(progress, "forgetting", 1)
     gone = archive.forget(chosen.keys, conversations=whole, facets=named, turns=chosen.turns)
     pending = archive.pending()
@@ -138,6 +141,7 @@ def finish(home: Home, archive: Archive, memory: Memory, *, progress: Progress |
     if pending is None:
         return None
     _tell(progress, "forgetting: archive", 2)
+    role_maps.clean(archive, home.roles)
     copies = archive.compact()
     _tell(progress, "forgetting: memory", 3)
     with home.writing("forgetting"):

@@ -4,7 +4,7 @@ A genome's fate follows from the scores of all of them. Knows nothing of how the
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from random import Random
@@ -18,7 +18,7 @@ from twin.operations import Operation
 from twin.population import Scores
 from twin.roles import RoleMap
 
-Way = Literal["evolution", "greedy", "random"]
+Way = Literal["random", "evolution", "greedy"]
 Ended = Literal["budget", "no better", "no moves", "cancelled", "genomes", ""]
 
 
@@ -39,9 +39,10 @@ class Scorer(Protocol):
 
     id: str
     items: int
+    unit: str  # of what it reads, as it is said: 'words'
 
     def price(self, role_map: RoleMap, places: Sequence[int]) -> int:
-        """Tokens it will read to score these items (from 0): an upper bound, known before."""
+        """How much it reads, in its unit, to score these items (from 0); known before."""
         ...
 
     def __call__(self, role_map: RoleMap, places: Sequence[int]) -> Sequence[float]:
@@ -63,32 +64,26 @@ class Shelf(Protocol):
 
 @dataclass(frozen=True)
 class Plan:
-    """`alive`: parents at most; `merge`: share of steps that merge two; `tie`: difference within which two are equally
-    good at an item; `screen`: items a child is scored on first, to be dropped where it is clearly worse than its parent
-    (0: none); `patience`: genomes without a better best that end a run (0: the budget alone does); `most`: genomes."""
+    """`alive`: genomes of the front at most; `patience`: genomes without a better best that end a run (0: the budget
+    alone does); `most`: genomes."""
 
     alive: int = 24
-    merge: float = 0.2
-    tie: float = 0.0
-    screen: int = 0
     patience: int = 30
     most: int = 500
 
 
 @dataclass(frozen=True)
 class Genome:
-    """A map that was scored, by its version. `steps`: the operations that lead to it from the root, of both sides for a
-    merge. `scores` are those of the first items only where the screen dropped it. `tokens`: what scoring it cost.
-    """
+    """A map that was scored, by its version; `parent` is '' for the root. `steps`: the operations that lead to it from
+    the root. `tokens`: what scoring it read, in the scorer's unit."""
 
     version: str
     step: int
-    parents: tuple[str, ...]
+    parent: str
     origin: str
     steps: tuple[Operation, ...] = field(repr=False)
     scores: tuple[float, ...] = field(default=(), repr=False)
     tokens: int = 0
-    screened: bool = False
 
     @property
     def mean(self) -> float:
@@ -97,29 +92,28 @@ class Genome:
 
     def row(self) -> dict[str, Any]:
         """As JSON can hold it."""
-        return {**asdict(self), "parents": list(self.parents), "scores": list(self.scores),
+        return {**asdict(self), "scores": list(self.scores),
                 "steps": [each.model_dump(mode="json") for each in self.steps]}
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Genome:
         """Raises UsageError where an operation is none any more: words of it were forgotten."""
         steps = tuple(operations.parse(each) for each in row["steps"])
-        return cls(row["version"], row["step"], tuple(row["parents"]), row["origin"], steps, tuple(row["scores"]),
-                   row["tokens"], row["screened"])
+        return cls(row["version"], row["step"], row["parent"], row["origin"], steps, tuple(row["scores"]),
+                   row["tokens"])
 
 
 @dataclass(frozen=True)
 class Fate:
-    """What became of a genome: 'best', 'front' (alive), or dead and why: 'screened' (clearly worse than its parent on
-    the first items), 'same' (as `other` on every item), 'dominated' (`other` is nowhere worse and somewhere better),
-    'crowded' (others win more)."""
+    """What became of a genome: 'best', 'front' (alive), or dead and why: 'same' (as `other` on every item), 'dominated'
+    (`other` is nowhere worse and somewhere better), 'crowded' (others win more)."""
 
-    state: Literal["best", "front", "screened", "same", "dominated", "crowded"]
+    state: Literal["best", "front", "same", "dominated", "crowded"]
     other: str = ""
 
     @property
     def alive(self) -> bool:
-        """Whether it may have children."""
+        """Whether it is on the front."""
         return self.state in ("best", "front")
 
 
@@ -143,7 +137,7 @@ class Run:
 
     @property
     def spent(self) -> int:
-        """Scorer tokens."""
+        """How much the scorer read, in its unit."""
         return sum(one.tokens for one in self.genomes)
 
     @property
@@ -154,27 +148,26 @@ class Run:
     @cached_property
     def best(self) -> Genome:
         """The best on the selection set by mean; of equals the one with the fewest steps."""
-        return best_of(whole_of(self.genomes))
+        return best_of(self.genomes)
 
     def gain(self, genome: Genome) -> float:
-        """Mean difference to the root on the items both were scored on."""
-        return float(np.mean(np.subtract(genome.scores, self.root.scores[:len(genome.scores)])))
+        """Mean difference to the root."""
+        return float(np.mean(np.subtract(genome.scores, self.root.scores)))
 
     @cached_property
     def fates(self) -> Mapping[str, Fate]:
         """What became of each genome, by version; follows from the scores alone."""
-        whole = whole_of(self.genomes)
-        scores = matrix(whole)
-        alive = set(population.living(scores, self.plan.alive, self.plan.tie))
-        found = {one.version: Fate("screened", one.parents[0]) for one in self.genomes if one.screened}
-        for place, (one, other) in enumerate(zip(whole, population.dominated_by(scores), strict=True)):
+        scores = matrix(self.genomes)
+        alive = set(population.living(scores, self.plan.alive))
+        found: dict[str, Fate] = {}
+        for place, (one, other) in enumerate(zip(self.genomes, population.dominated_by(scores), strict=True)):
             if place in alive:
                 found[one.version] = Fate("front")
             elif other is None:
                 found[one.version] = Fate("crowded")
             else:
-                same = whole[other].scores == one.scores
-                found[one.version] = Fate("same" if same else "dominated", whole[other].version)
+                same = self.genomes[other].scores == one.scores
+                found[one.version] = Fate("same" if same else "dominated", self.genomes[other].version)
         return found | {self.best.version: Fate("best")}
 
     def row(self, genome: Genome) -> dict[str, Any]:
@@ -182,7 +175,7 @@ class Run:
         return {**genome.row(), "way": self.way, "seed": self.seed, "scorer": self.scorer, "plan": asdict(self.plan)}
 
     def __repr__(self) -> str:
-        return f"Run({self.id}, {self.way}, {len(self.genomes)} genomes, {self.spent} tokens)"
+        return f"Run({self.id}, {self.way}, {len(self.genomes)} genomes, {self.spent} read)"
 
 
 def recalled(shelf: Shelf, run: str) -> Run:
@@ -195,7 +188,7 @@ def recalled(shelf: Shelf, run: str) -> Run:
             continue
         first = first or row
     there = {one.version for one in genomes}
-    while lost := {one.version for one in genomes if not there.issuperset(one.parents)}:
+    while lost := {one.version for one in genomes if one.parent and one.parent not in there}:
         there -= lost
         genomes = [one for one in genomes if one.version in there]
     if first is None or not genomes:
@@ -203,16 +196,11 @@ def recalled(shelf: Shelf, run: str) -> Run:
     return Run(run, first["way"], first["seed"], Plan(**first["plan"]), first["scorer"], tuple(genomes))
 
 
-def whole_of(genomes: Iterable[Genome]) -> list[Genome]:
-    """Those that were scored on every item."""
-    return [one for one in genomes if not one.screened]
-
-
 def matrix(genomes: Sequence[Genome]) -> Scores:
     """Their scores, (genomes, items)."""
     return np.array([one.scores for one in genomes], dtype=np.float64)
 
 
-def best_of(whole: Sequence[Genome]) -> Genome:
+def best_of(genomes: Sequence[Genome]) -> Genome:
     """The best by mean; of equals the one with the fewest steps, then the eldest."""
-    return whole[population.champion(matrix(whole), [len(one.steps) for one in whole])]
+    return genomes[population.champion(matrix(genomes), [len(one.steps) for one in genomes])]

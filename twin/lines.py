@@ -174,7 +174,7 @@ class Lines:
         if not name:
             if turns := self.archive.turns(limit=1):
                 return turns[0]
-            raise UsageError("Nothing was asked yet.", "Ask first, then fork.")
+            raise UsageError("Nothing was asked yet.", "Ask first: `twin ask`.")
         found = [turn for turn in self.archive.turns() if turn.id.startswith(name)]
         if len(found) != 1:
             raise UsageError(f"{'No turn begins' if not found else 'Several turns begin'} with {name!r}.",

@@ -7,13 +7,15 @@ a proof will not look at, decide nothing and change nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from twin.errors import UsageError
 from twin.mining import routing, settings, wording
 from twin.mining.finding import LEAST, Finding
+from twin.mining.likeness import Stopped
 from twin.mining.seen import Seen as Seen
 from twin.mining.seen import SeenTurn as SeenTurn
 from twin.mining.seen import look as look
@@ -21,15 +23,24 @@ from twin.mining.seen import seen_of as seen_of
 from twin.operations import apply
 from twin.proposals import Proposal
 from twin.roles import RoleMap
+from twin.types import never
 
 MOST = 20    # proposals of one run
 AGAIN = 0.5  # weight of each further one of a kind: five wordings of one idea are one idea
 
 
-def mine(seen: Seen, role_map: RoleMap, *, made: datetime, most: int = MOST) -> list[Proposal]:
+def mine(seen: Seen, role_map: RoleMap, *, made: datetime, most: int = MOST,
+         stop: Callable[[], bool] = never) -> list[Proposal]:
     """What could be changed about this map, best first: the same for the same turns, on any machine. Each is valid for
-    the map, rests on at least three turns, and tells why in both languages."""
-    found = [one for room in (routing, wording, settings) for one in room.mine(seen, role_map)]
+    the map, rests on at least three turns, and tells why in both languages. `stop` is asked in between; what was found
+    until then comes back."""
+    found: list[Finding] = []
+    with suppress(Stopped):
+        for one in chain(wording.mine(seen, role_map), settings.mine(seen, role_map),
+                         routing.mine(seen, role_map, stop)):
+            found.append(one)
+            if stop():
+                break
     kept = islice((one for one in ranked(found) if _holds(one, role_map)), most)
     return [Proposal(one.operation, role_map.version, f"miner:{one.miner}", made, tuple(turn.id for turn in one.turns),
                      {one.metric: one.delta}, one.why) for one in kept]

@@ -273,13 +273,19 @@ class RetireRole(Op):
 
 
 class SetPlacement(Op):
-    """Where a role wants to run; what is None stays as it is."""
+    """Where a role wants to run; what is None stays as it is, but not all of it."""
 
     op: Literal["set_placement"] = "set_placement"
     role: RoleId
     device: Annotated[str, Field(pattern=r"^[A-Za-z]{1,16}[0-9]{0,3}(\.[0-9]{1,3})?$")] | None = None
     n_ctx: Annotated[int, Field(strict=True, ge=64, le=1 << 18)] | None = None
     n_gpu_layers: Annotated[int, Field(strict=True, ge=-1, le=999)] | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> SetPlacement:
+        if (self.device, self.n_ctx, self.n_gpu_layers) == (None, None, None):
+            raise ValueError("it names no device, n_ctx or n_gpu_layers")
+        return self
 
 
 class SetCouncilPolicy(Op):

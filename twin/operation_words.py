@@ -6,13 +6,11 @@ from typing import Any
 from twin import operation_schema as schema
 from twin import text as plain
 from twin.operation_schema import Op
+from twin.role_file import HEADINGS, SECTIONS
 
 _SHOWN = 200  # characters of a text: what is longer is cut, the diff shows all of it
 
-_SECTIONS = {
-    "en": {"stance": "Stance", "method": "Method", "do": "Do", "dont": "Don't", "format": "Format"},
-    "ru": {"stance": "Позиция", "method": "Метод", "do": "Делай", "dont": "Не делай", "format": "Формат"},
-}
+_SECTIONS = {tongue: dict(zip(SECTIONS, names, strict=True)) for tongue, names in HEADINGS.items()}
 _IN = {"en": {"en": "English", "ru": "Russian"}, "ru": {"en": "английских", "ru": "русских"}}
 _FIELDS = {
     "en": {"temperature": "temperature", "top_p": "top_p (the share of likely words drawn from)",
@@ -24,11 +22,12 @@ _FIELDS = {
 }
 _SAYS = {
     "add_routing_example": ("Teach the router that this message is for the role {role}: {text}.",
-                            "Научить маршрутизатор, что это сообщение для роли {role}: {text}."),
+                            "Научить маршрутизатор тому, что это сообщение для роли {role}: {text}."),
     "remove_routing_example": ("No longer teach the router that this message is for the role {role}: {text}.",
-                               "Больше не учить маршрутизатор, что это сообщение для роли {role}: {text}."),
+                               "Больше не учить маршрутизатор тому, что это сообщение для роли {role}: {text}."),
     "relabel_routing_example": ("Teach the router that this message is for the role {to}, not for {role}: {text}.",
-                                "Научить маршрутизатор, что это сообщение для роли {to}, а не для {role}: {text}."),
+                                "Научить маршрутизатор тому, что это сообщение для роли {to}, а не для {role}: "
+                                "{text}."),
     "edit_prompt_section": ("In the {tongue} instructions of the role {role}, section {section}, write: {text}.",
                             "В {tongue} указаниях роли {role}, в разделе «{section}», написать: {text}."),
     "empty_prompt_section": ("Take the section {section} out of the {tongue} instructions of the role {role}.",
@@ -107,7 +106,7 @@ def _words(op: Op, tongue: str) -> dict[str, Any]:
 
 def _council(op: schema.SetCouncilPolicy, tongue: str) -> dict[str, str]:
     english = tongue == "en"
-    when = ["when you ask for it" if english else "по твоей просьбе"]
+    when = ["when you ask for it" if english else "по вашей просьбе"]
     if op.on == "policy" and op.depth is not None:
         when.append(f"by itself from depth {op.depth} up" if english else f"сам начиная с глубины {op.depth}")
     if op.on == "policy" and op.entropy is not None:

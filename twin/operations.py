@@ -97,6 +97,11 @@ def metric(op: Operation) -> Metric:
     return "placement" if isinstance(op, SetPlacement) else "none"
 
 
+def measurable(op: Operation) -> bool:
+    """Whether a proof can say anything of it. What changes no answer is the person's to decide without one."""
+    return metric(op) not in ("none", "placement")
+
+
 def _read(source: str) -> Any:
     if len(source) > LONGEST:
         _refuse(f"it has more than {LONGEST} characters")

@@ -13,9 +13,9 @@ Scores = NDArray[np.float64]  # (genomes, items)
 Flags = NDArray[np.bool_]
 
 
-def best_at(scores: Scores, tie: float = 0.0) -> Flags:
-    """(genomes, items): whether a genome is within `tie` of the best there is on an item."""
-    return np.asarray(scores >= scores.max(axis=0) - tie)
+def best_at(scores: Scores) -> Flags:
+    """(genomes, items): whether nobody is better than a genome on an item."""
+    return np.asarray(scores == scores.max(axis=0))
 
 
 def dominated_by(scores: Scores) -> list[int | None]:
@@ -33,25 +33,25 @@ def dominated_by(scores: Scores) -> list[int | None]:
     return found
 
 
-def wins(scores: Scores, tie: float = 0.0) -> NDArray[np.float64]:
+def wins(scores: Scores) -> NDArray[np.float64]:
     """How much each genome wins, (genomes,): an item is one win, shared by those of the front that are best at it. An
     item that all do equally well tells them apart as little as it should."""
     front = np.array([other is None for other in dominated_by(scores)])
-    best = best_at(scores, tie) & front[:, None]
+    best = best_at(scores) & front[:, None]
     found: NDArray[np.float64] = (best / np.maximum(best.sum(axis=0), 1)).sum(axis=1)
     return found
 
 
-def living(scores: Scores, most: int, tie: float = 0.0) -> list[int]:
-    """Places of the genomes that may have children: those on the front, at most `most`, by wins, mean, age."""
-    won, means = wins(scores, tie), scores.mean(axis=1)
+def living(scores: Scores, most: int) -> list[int]:
+    """Places of the genomes that live: those on the front, at most `most`, by wins, mean, age."""
+    won, means = wins(scores), scores.mean(axis=1)
     order = sorted(np.flatnonzero(won > 0).tolist(), key=lambda place: (-won[place], -means[place], place))
     return order[:most]
 
 
-def draw(scores: Scores, places: list[int], rng: Random, tie: float = 0.0) -> int:
+def draw(scores: Scores, places: list[int], rng: Random) -> int:
     """One of the places, by its wins."""
-    won = wins(scores, tie)
+    won = wins(scores)
     return rng.choices(places, [float(won[place]) for place in places])[0]
 
 

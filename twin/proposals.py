@@ -33,7 +33,7 @@ class Proposal:
     made: datetime
     evidence: tuple[str, ...] = ()
     predicted: Mapping[str, float] = field(default_factory=dict)
-    why: Mapping[str, str] = field(default_factory=dict)
+    why: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Why it was made, by language ('en', 'ru'): what was seen, in numbers."""
 
     @cached_property

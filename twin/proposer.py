@@ -23,6 +23,7 @@ from twin.prompt import plain as prompt_of
 from twin.proposals import Proposal
 from twin.role_file import SECTIONS
 from twin.roles import Role, RoleMap
+from twin.training.samples import runs
 from twin.types import Engine, Sampling, Turn, never
 
 SHOWN = 5          # failures, and as many successes
@@ -192,14 +193,9 @@ def _own_words(operation: Operation, turns: Sequence[Turn]) -> None:
     """Raise where a text that the core wrote repeats what was said."""
     if operation.op not in ("add_prompt_rule", "edit_prompt_section"):
         return
-    written = _runs(_said(operation))
-    if any(written & _runs(said) for turn in turns for said in (turn.question, turn.answer)):
+    written = runs(_said(operation), RUN)
+    if any(written & runs(said, RUN) for turn in turns for said in (turn.question, turn.answer)):
         raise UsageError("It copies words of the conversation.")
-
-
-def _runs(said: str) -> set[tuple[str, ...]]:
-    words = [word.casefold() for word in text.words(said)]
-    return {tuple(words[at:at + RUN]) for at in range(len(words) - RUN + 1)}
 
 
 def _says_the_same(one: Operation, other: Operation) -> bool:

@@ -1,8 +1,10 @@
 """Reflecting: what Twin offers of signals, proposals and evolution, for Python, notebooks and the command line."""
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from twin.whatif import WhatIf
 
 T = TypeVar("T")
+IDLE_S = 20.0  # of a reflection that nobody asked for
+_LOG = logging.getLogger(__name__)
 
 
 class Reflecting:
@@ -71,9 +75,9 @@ class Reflecting:
         """The answer as the person would have it; the answer itself stays what was said."""
         return self.archive.signal(_id(turn), "edited", text)
 
-    def again(self, turn: Turn | str, instead: Turn | str = "") -> Signal:
-        """Another answer was asked for; `instead` is the turn that gave it, where that is known."""
-        return self.archive.signal(_id(turn), "regenerated", _id(instead))
+    def again(self, turn: Turn | str) -> Signal:
+        """Another answer was asked for."""
+        return self.archive.signal(_id(turn), "regenerated", "")
 
     # ---- proposals -------------------------------------------------------------------------------------------------
 
@@ -86,6 +90,21 @@ class Reflecting:
         """Look for changes of the role map that would help, for at most so many seconds; returns those to look at
         today. Nothing is changed. See Reflection.reflect."""
         return self.reflection.reflect(budget, core=core, progress=progress, cancel=cancel)
+
+    def idle(self, *, cancel: Callable[[], bool] = never) -> bool:
+        """Reflect by rules for a few seconds, where enough is new and no turn is under way; whether it did. Faces call
+        it between turns. The person asked for nothing, so a fault is no matter of theirs: its kind goes to the log."""
+        def stop() -> bool:
+            return cancel() or self._turns_under_way > 0
+
+        try:
+            if stop() or not self.due():
+                return False
+            self.reflection.reflect(IDLE_S, cancel=stop)
+        except TwinError as error:
+            _LOG.info("no reflection at idle: %s", type(error).__name__)
+            return False
+        return True
 
     def proposals(self, *, every: bool = False) -> list[Stored]:
         """Proposals that wait for a decision and are shown by today; with `every` all there ever were."""
@@ -125,14 +144,20 @@ class Reflecting:
         """Take an applied or tried proposal back, byte for byte (default: the last one)."""
         return self.reflection.rollback(proposal)
 
-    def evolve(self, budget: int, *, seed: int = 0, way: Way = "evolution", progress: Progress | None = None,
+    def evolve(self, budget: int, *, seed: int = 0, way: Way = "random", progress: Progress | None = None,
                cancel: Callable[[], bool] = never) -> tuple[Lineage, Stored | None]:
-        """Search among many maps within a budget of scorer tokens; returns the lineage, which shows itself, and the
-        proposal that came of it, if any. See Reflection.evolve."""
+        """Search among many maps within a budget of words that routers read; returns the lineage, which shows itself,
+        and the proposal that came of it, if any. See Reflection.evolve."""
         from twin.lineage import Lineage  # here: it draws
 
         run, made = self.reflection.evolve(budget, seed=seed, way=way, progress=progress, cancel=cancel)
         return Lineage(run), made
+
+    def why_nothing(self, lineage: Lineage) -> dict[str, str]:
+        """Why nothing was proposed from a run of `evolve`, by language."""
+        from twin.evolution import silence  # here: as above
+
+        return silence(lineage.run, datetime.now(UTC), [one.proposal for one in self.archive.proposals()])
 
     def whatif(self, said: str, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> WhatIf:
         """Measure "16 roles", "temperature 0.3 for critic" or an operation as JSON; nothing is ever applied."""

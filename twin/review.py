@@ -10,15 +10,18 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from twin import operations
+from twin.archive.proposals import WINDOW
 from twin.errors import RoleError, UsageError
 from twin.proposals import Gain, Proof, Sample, State
 from twin.role_changes import changes
+from twin.text import one_line
 
 if TYPE_CHECKING:
     from twin.consent import Trial
     from twin.reflection import Reflection
 
 SAMPLES = 3
+SHOWN = 240  # characters of an item, and of what a map makes of it
 _STATES: dict[str, dict[State, str]] = {
     "en": {"open": "not proven yet", "accepted": "proven", "rejected": "rejected by its proof", "unproven": "unproven",
            "declined": "declined", "on trial": "on trial", "applied": "in force", "rolled back": "taken back",
@@ -27,39 +30,52 @@ _STATES: dict[str, dict[State, str]] = {
            "unproven": "не доказано", "declined": "отклонено", "on trial": "на пробе", "applied": "действует",
            "rolled back": "возвращено", "stale": "для прежней карты"}}
 _NAMES = {
-    "en": {"router": "right routes", "bits": "bits a token saved", "feedback": "good ratings",
+    "en": {"router": "right routes", "bits": "bits a token saved", "bits of next": "bits a token saved, your messages",
+           "bits of kept": "bits a token saved, answers you kept", "feedback": "good ratings",
            "header tokens": "tokens of the instructions saved (share)", "before": "the map before",
            "after": "the map after", "most common": "always the commonest role", "default": "no instructions",
            "placebo": "neutral text as long", "n-gram": "order-3 cache model", "probability": "probability of better",
-           "header before": "tokens of instructions before", "header after": "after",
-           "drift": "difference when scored again", "touched": "texts it changes", "touched in": "conversations"},
-    "ru": {"router": "верные маршруты", "bits": "сэкономлено бит на токен", "feedback": "хорошие оценки",
+           "changed conversations": "conversations it changes", "rerouted": "share that goes to another role",
+           "p": "probability by chance", "header before": "tokens of instructions before", "header after": "after",
+           "scorer tokens": "tokens scored", "drift": "difference when scored again", "seconds": "seconds",
+           "touched": "texts it changes", "touched in": "conversations", "characters a token": "letters a token"},
+    "ru": {"router": "верные маршруты", "bits": "сэкономлено бит на токен",
+           "bits of next": "сэкономлено бит на токен ваших сообщений",
+           "bits of kept": "сэкономлено бит на токен оставленных ответов", "feedback": "хорошие оценки",
            "header tokens": "сэкономлено токенов инструкций (доля)", "before": "карта до", "after": "карта после",
            "most common": "всегда самая частая роль", "default": "без инструкций",
            "placebo": "нейтральный текст той же длины", "n-gram": "модель букв порядка 3",
            "probability": "вероятность, что лучше",
            "changed conversations": "изменившихся разговоров", "rerouted": "доля ушедших к другой роли",
+           "p": "вероятность случайности", "characters a token": "букв на токен",
            "header before": "токенов инструкций до", "header after": "после", "scorer tokens": "токенов оценщика",
            "drift": "расхождение при повторе", "seconds": "секунд", "touched": "затронуто текстов",
            "touched in": "разговоров"}}
+_ORIGINS = {"en": {"owner": "you", "core": "the core", "evolution": "a search among maps", "watchdog": "the watchdog",
+                   "miner": "rule"},
+            "ru": {"owner": "вы", "core": "ядро", "evolution": "поиск среди карт", "watchdog": "наблюдение",
+                   "miner": "правило"}}
 _WORDS = {
     "en": {"by": "Asked for by {origin}, {day}", "why": "Why: {why}", "evidence": "rests on {n} things you typed",
            "risk": "High risk: look at it twice.", "diff": "What changes:", "nothing": "  nothing in the map",
-           "proof": "Proof: {verdict}", "gain": "  {name}: {value:+.3f}, at least {low} with {level:.0%} certainty; "
-           "{n} items in {clusters} conversations", "unknown": "not known", "worse": "What got worse:",
+           "proof": "Proof: {verdict}", "gain": "  {name}: {value:+.3f}, at least {low:+.3f} with {level} "
+           "certainty; {n} items in {clusters} conversations", "value": "  {name}: {value:+.3f}; {n} items in "
+           "{clusters} conversations", "no value": "  {name}: nothing to compare with; {n} items in {clusters} "
+           "conversations", "worse": "What got worse:",
            "no worse": "What got worse: nothing that was measured.", "needed": "  about {n} more turns are needed",
            "controls": "Beside it: {controls}", "samples": "Before and after:", "cost": "Cost: {cost}",
-           "window": "Proof data {window}, use {use} of 10.", "none": "Not proven yet: twin proposals prove {id}",
+           "window": "Proof data {window}, use {use} of {of}.", "none": "Not proven yet: twin proposals prove {id}",
            "stale": "It was made for another map than the one in force; proving it makes it again for that one.",
            "broken": "It does not fit the map in force: {what}", "state": "State: {state}"},
     "ru": {"by": "Кто предложил: {origin}, {day}", "why": "Почему: {why}", "evidence": "основано на ваших словах: {n}",
            "risk": "Высокий риск: посмотрите дважды.", "diff": "Что изменится:", "nothing": "  в карте ничего",
            "proof": "Проверка: {verdict}",
-           "gain": "  {name}: {value:+.3f}, не меньше {low} с уверенностью {level:.0%}; примеров {n}, "
-           "разговоров {clusters}", "unknown": "неизвестно", "worse": "Что стало хуже:",
+           "gain": "  {name}: {value:+.3f}, не меньше {low:+.3f} с уверенностью {level}; примеров {n}, "
+           "разговоров {clusters}", "value": "  {name}: {value:+.3f}; примеров {n}, разговоров {clusters}",
+           "no value": "  {name}: сравнить не с чем; примеров {n}, разговоров {clusters}", "worse": "Что стало хуже:",
            "no worse": "Что стало хуже: из измеренного ничего.", "needed": "  нужно ещё около {n} сообщений",
            "controls": "Для сравнения: {controls}", "samples": "До и после:", "cost": "Цена: {cost}",
-           "window": "Данные проверки {window}, использование {use} из 10.",
+           "window": "Данные проверки {window}, использование {use} из {of}.",
            "none": "Ещё не проверено: twin proposals prove {id}",
            "stale": "Сделано не для той карты, что действует; проверка сделает его заново для неё.",
            "broken": "К действующей карте не подходит: {what}", "state": "Состояние: {state}"}}
@@ -68,7 +84,7 @@ _WORDS = {
 @dataclass(frozen=True)
 class Review:
     """`says` and `diff` by language; `worse`: what lost in the proof; `base`: the map it was made for, `fits` whether
-    that is in force; `broken`: why it cannot be applied to it. `str` and Jupyter show the English text."""
+    that is in force; `broken`: why it cannot be applied to it. `str` is the English text."""
 
     id: str
     hash: str
@@ -80,8 +96,8 @@ class Review:
     state: State
     made: datetime
     evidence: tuple[str, ...]
-    says: dict[str, str]
-    why: dict[str, str]
+    says: dict[str, str] = field(repr=False)
+    why: dict[str, str] = field(repr=False)
     diff: dict[str, tuple[str, ...]] = field(repr=False)
     fits: bool = True
     broken: str = ""
@@ -114,7 +130,7 @@ class Review:
         yield words["state"].format(state=_STATES[spoken][self.state])
         if self.trial is not None:
             yield self.trial.say(spoken)
-        about = words["by"].format(origin=self.origin, day=f"{self.made:%Y-%m-%d}")
+        about = words["by"].format(origin=_origin(self.origin, spoken), day=f"{self.made:%Y-%m-%d}")
         yield f"{about}; {words['evidence'].format(n=len(self.evidence))}." if self.evidence else f"{about}."
         if why := self.why.get(spoken):
             yield words["why"].format(why=why)
@@ -144,11 +160,12 @@ class Review:
         if self.samples:
             yield words["samples"]
             for one in self.samples:
-                yield f"  {one.about}\n    {one.before} -> {one.after}"
+                about, before, after = (_short(said) for said in (one.about, one.before, one.after))
+                yield f"  {about}\n    {before} -> {after}"
         if proof.cost:
             yield words["cost"].format(cost=_figures(proof.cost, spoken))
         if proof.window:
-            yield words["window"].format(window=proof.window, use=proof.use)
+            yield words["window"].format(window=proof.window, use=proof.use, of=WINDOW)
 
 
 def state(name: State, language: str = "en") -> str:
@@ -158,13 +175,14 @@ def state(name: State, language: str = "en") -> str:
 
 def of(reflection: Reflection, name: str) -> Review:
     """The review of a proposal, as things stand now."""
+    reflection.settle()
     stored = reflection.archive.proposal(name)
     proposal, now, trial = stored.proposal, reflection.book.current(), reflection.trial()
     in_force = stored.state in ("applied", "on trial")
     diff: dict[str, tuple[str, ...]] = {"en": (), "ru": ()}
     broken = ""
     try:
-        before = now if not in_force else reflection.book.map_of(proposal.base)
+        before = reflection.base_of(stored) if in_force else now
         after = operations.apply(proposal.operation, before, adapters=reflection.registered())
         diff = {spoken: tuple(changes(before, after, spoken)) for spoken in diff}
     except (UsageError, RoleError) as error:
@@ -178,10 +196,22 @@ def of(reflection: Reflection, name: str) -> Review:
 
 
 def _gain(one: Gain, spoken: str) -> str:
-    low = _WORDS[spoken]["unknown"] if math.isnan(one.low) else f"{one.low:+.3f}"
-    return _WORDS[spoken]["gain"].format(name=_NAMES[spoken].get(one.metric, one.metric), value=one.value, low=low,
-                                         level=one.level, n=one.n, clusters=one.clusters)
+    form = "no value" if math.isnan(one.value) else "value" if math.isnan(one.low) else "gain"
+    return _WORDS[spoken][form].format(name=_NAMES[spoken].get(one.metric, one.metric), value=one.value, low=one.low,
+                                       level=f"{100 * one.level:.6g}%", n=one.n, clusters=one.clusters)
+
+
+def _short(said: str) -> str:
+    """On one line: no message may look like a line of the review."""
+    flat = one_line(said)
+    return flat if len(flat) <= SHOWN else f"{flat[:SHOWN - 1]}…"
 
 
 def _figures(figures: Mapping[str, float], spoken: str) -> str:
-    return ", ".join(f"{_NAMES[spoken].get(name, name)} {value:.3g}" for name, value in figures.items())
+    return ", ".join(f"{_NAMES[spoken].get(name, name)} {value:.3g}" for name, value in figures.items()
+                     if math.isfinite(value))
+
+
+def _origin(name: str, spoken: str) -> str:
+    kind, _, which = name.partition(":")
+    return f"{_ORIGINS[spoken].get(kind, kind)} {which}".rstrip()

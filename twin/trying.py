@@ -31,29 +31,33 @@ _NAMES: Mapping[str, Mapping[str, str]] = {
            "first": "seconds until the first word, times as many",
            "bits": "bits a character of your own words, difference (fewer is better)",
            "speed": "seconds to read them, times as many", "router": "right routes, gain",
-           "interval": "95 % interval {low:.3f} to {high:.3f}, n={n}", "n": "n={n}, too few for an interval"},
+           "interval": "95 % interval {low:.3f} to {high:.3f}, n={n}", "n": "n={n}, too few for an interval",
+           "bound": "at least {low:.3f} with {level:.0%} certainty, n={n}"},
     "ru": {"read": "вычислено токенов промпта, раз", "held": "занято ячеек кэша, раз",
            "seconds": "секунд, пока ответят все, раз", "first": "секунд до первого слова, раз",
            "bits": "бит на символ ваших слов, разница (меньше - лучше)", "speed": "секунд на их чтение, раз",
            "router": "верных маршрутов, выигрыш",
-           "interval": "интервал 95 %: от {low:.3f} до {high:.3f}, n={n}", "n": "n={n}, для интервала мало"}}
+           "interval": "интервал 95 %: от {low:.3f} до {high:.3f}, n={n}", "n": "n={n}, для интервала мало",
+           "bound": "не меньше {low:.3f} с уверенностью {level:.0%}, n={n}"}}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What was measured, with its interval (NaN where there is too little)."""
+    """What was measured, with its 95 % interval (NaN where there is too little); with a `level` only `low` is known: a
+    one-sided bound at that level."""
 
     name: str
     value: float
     low: float
     high: float
     n: int
+    level: float = 0.0
 
     def say(self, language: str = "en") -> str:
         """In words."""
         words = _NAMES[language]
-        known = not (math.isnan(self.low) or math.isnan(self.high))
-        told = words["interval" if known else "n"].format(low=self.low, high=self.high, n=self.n)
+        bound = "n" if math.isnan(self.low) else "bound" if self.level else "n" if math.isnan(self.high) else "interval"
+        told = words[bound].format(low=self.low, high=self.high, n=self.n, level=self.level)
         return f"{words.get(self.name, self.name)}: {self.value:.3f} ({told})"
 
 

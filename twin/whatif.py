@@ -7,6 +7,7 @@ what it would take. Engine, proof and texts come in by argument; the map and its
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,41 +29,48 @@ MOST = 64  # roles or experts that are asked about
 _ROLES = re.compile(r"(\d{1,6})\s+(?:roles?|рол(?:ь|и|ей))")
 _EXPERTS = re.compile(r"(\d{1,6})\s+(?:(?:active|активн\w+)\s+)?(?:experts?|эксперт\w*)")
 _TEMPERATURE = re.compile(r"(?:temperature|температур[аыу])\s+(\d(?:[.,]\d+)?)\s+(?:for|of|для|у)\s+(?:роли\s+)?(.+)")
-_HIGH_MIRRORED = "upper end mirrored from the one-sided lower bound"
+_DECIDED = {"accepted": 1.0, "rejected": -1.0}  # what a proof's verdict is in the ledger; unproven decides nothing
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
-        "roles": "A council of {n} roles reads at most {ratio:g} times the tokens of one of {now}.",
-        "experts": "{n} active experts instead of the core's own number foresee your own words better.",
+        "predicted": "Predicted: {claim}",
+        "roles": "A council of {n} reads at most {ratio:g} times the tokens of one of {now}.",
+        "experts": "With the number of active experts at {n}, not the core's own, your own words are foreseen better.",
         "operation": "This change is worth it on data it was not made from: {said}",
         "no accuracy": "Whether the answers are better: that takes about 300 questions with known answers, asked of "
                        "both councils (the ledger's entry roles-16-against-4 says how).",
-        "votes": "Roles of one core are not independent: {n} count as {votes:.1f} votes, {now} as {before:.1f} "
-                 "(reckoned with a correlation of .44, not measured here).",
-        "no engine": "Nothing of it: no core is loaded.",
-        "no reopen": "Nothing of it: the core cannot be loaded here with another number of experts.",
+        "votes": "Roles of one core are not independent; worth in votes: {votes:.1f} for {n}, {before:.1f} for {now} "
+                 "(reckoned with a correlation of 0.44, not measured here).",
+        "no engine": "All of it: no core is loaded.",
+        "no reopen": "All of it: the core cannot be loaded here with another number of experts.",
         "no texts": "Whether it foresees your words better: there are none of yours to score yet.",
-        "no proof": "Nothing of it: there is no proof at hand.",
+        "no proof": "All of it: there is no proof at hand.",
         "no metric": "This kind of change shows only in use ({metric}): try it for some turns.",
-        "little": "Whether it is worth it: {reason}", "failed": "Not measured: {reason}",
+        "unproven": "Whether it is worth it: {reason}", "proof": "Proof: {reason}", "failed": "All of it: {reason}",
         "never": "Only measured; the role map is as it was.", "measured": "Measured here:", "cannot": "Not measured:",
         "row": "Ledger: {id}, {verdict}."},
     "ru": {
-        "roles": "Совет из {n} ролей читает не больше чем в {ratio:g} раза больше токенов, чем совет из {now}.",
-        "experts": "{n} активных экспертов вместо того числа, с которым обучено ядро, лучше предвидят ваши слова.",
+        "predicted": "Предсказано: {claim}",
+        "roles": "При числе ролей {n} совет читает токенов не больше {ratio:g} на каждый токен совета, где ролей "
+                 "{now}.",
+        "experts": "Если активных экспертов {n}, а не столько, с каким числом обучено ядро, ваши слова предвидятся "
+                   "лучше.",
         "operation": "Это изменение окупается на данных, из которых оно не сделано: {said}",
         "no accuracy": "Станут ли ответы лучше: для этого нужно около 300 вопросов с известными ответами, заданных "
                        "обоим советам (как - сказано в записи roles-16-against-4).",
-        "votes": "Роли одного ядра не независимы: {n} стоят {votes:.1f} голоса, {now} - {before:.1f} (посчитано при "
-                 "корреляции 0,44, здесь не измерено).",
-        "no engine": "Ничего: ядро не загружено.",
-        "no reopen": "Ничего: загрузить здесь ядро с другим числом экспертов нечем.",
+        "votes": "Роли одного ядра не независимы; цена в голосах: {votes:.1f} за {n}, {before:.1f} за {now} "
+                 "(посчитано при корреляции 0.44, здесь не измерено).",
+        "no engine": "Всё: ядро не загружено.",
+        "no reopen": "Всё: загрузить здесь ядро с другим числом экспертов нечем.",
         "no texts": "Лучше ли предвидятся ваши слова: их пока нет.",
-        "no proof": "Ничего: доказывать здесь нечем.",
+        "no proof": "Всё: доказывать здесь нечем.",
         "no metric": "Такое изменение видно только в деле ({metric}): попробуйте его на нескольких ходах.",
-        "little": "Окупается ли оно: {reason}", "failed": "Не измерено: {reason}",
+        "unproven": "Окупается ли оно: {reason}", "proof": "Проверка: {reason}", "failed": "Всё: {reason}",
         "never": "Только измерено; карта ролей осталась прежней.", "measured": "Измерено здесь:",
-        "cannot": "Не измерено:", "row": "Реестр: {id}, {verdict}."}}
+        "cannot": "Не измерено:", "row": "Журнал гипотез: {id}, {verdict}."}}
+_VERDICTS: Mapping[str, str] = {
+    "open": "не решено", "supported": "подтверждено", "refuted": "опровергнуто", "inconclusive": "неясно",
+    "not_measurable": "измерить нечем", "reported": "сообщают другие"}
 
 
 @dataclass(frozen=True)
@@ -89,21 +97,30 @@ class Means:
 
 @dataclass(frozen=True)
 class WhatIf:
-    """What came of it: figures, what could not be measured (by language), the ledger's row, an operation's proof."""
+    """What came of it: figures, what could not be measured (by language), the ledger's row, an operation's proof;
+    `stopped`: before all was measured."""
 
     asked: Asked
     entry: Entry
     figures: tuple[Figure, ...] = ()
     cannot: tuple[Mapping[str, str], ...] = ()
     proof: Proof | None = None
+    stopped: bool = False
 
     def say(self, language: str = "en") -> str:
         """All of it in words."""
         words = _WORDS[language]
-        lines = [self.entry.say(language), words["never"]]
-        lines += [words["measured"], *(f"- {one.say(language)}" for one in self.figures)] if self.figures else []
-        lines += [words["cannot"], *(f"- {one[language]}" for one in self.cannot)] if self.cannot else []
-        return "\n".join([*lines, words["row"].format(id=self.entry.id, verdict=self.entry.verdict)])
+        lines = [words["predicted"].format(claim=self.entry.say(language)), words["never"]]
+        for head, some in (("measured", [*self._decided(language), *(one.say(language) for one in self.figures)]),
+                           ("cannot", [one[language] for one in self.cannot])):
+            lines += [words[head], *(f"- {one}" for one in some)] if some else []
+        verdict = _VERDICTS[self.entry.verdict] if language == "ru" else self.entry.verdict.replace("_", " ")
+        return "\n".join([*lines, words["row"].format(id=self.entry.id, verdict=verdict)])
+
+    def _decided(self, language: str) -> list[str]:
+        """What the proof found, where it found anything."""
+        decided = self.proof is not None and self.proof.verdict in _DECIDED
+        return [_WORDS[language]["proof"].format(reason=self.proof.reason[language])] if decided and self.proof else []
 
     def __str__(self) -> str:
         return self.say()
@@ -161,31 +178,31 @@ def what_if(asked: Asked, role_map: RoleMap, means: Means, *, progress: Progress
         return _roles(asked, role_map, means, progress or (lambda *_: None), cancel)
     if asked.kind == "experts":
         return _experts(asked, means, progress or (lambda *_: None), cancel)
-    return _operation(asked, means)
+    return _operation(asked, means, cancel)
 
 
 def _roles(asked: Asked, role_map: RoleMap, means: Means, progress: Progress, cancel: Callable[[], bool]) -> WhatIf:
     n, now = asked.n, min(role_map.council.max_n, len(role_map.roles))
     if n == now:
-        raise UsageError(f"A council has {now} roles as it is.", "Ask about another number.")
+        raise UsageError(f"A council has that many roles as it is: {now}.", "Ask about another number.")
     claim = _both("roles", n=n, now=now, ratio=round(n / now, 3))
     told = [_both("votes", n=n, now=now, votes=effective_votes(n), before=effective_votes(now)), _both("no accuracy")]
-    predicted = Prediction(f"prompt tokens computed, {n} roles against {now}", "down", n / now, "times")
-    entry = _entered(means, claim, predicted, "one question after a conversation, cold, in turns", f"{n} roles")
+    predicted = Prediction(f"prompt tokens computed, a council of {n} against one of {now}", "down", n / now, "times")
+    entry = _entered(means, claim, predicted, "one question after a conversation, cold, in turns", f"roles: {n}")
     if means.engine is None:
         return WhatIf(asked, entry, (), (_both("no engine"), *told))
     try:
         figures = roles_against(means.engine, role_map, n, now, progress, cancel)
     except TwinError as error:
-        return WhatIf(asked, entry, (), (_both("failed", reason=str(error)), *told))
+        return WhatIf(asked, entry, (), (_both("failed", reason=str(error)), *told), stopped=cancel())
     return WhatIf(asked, _measured(means, entry, figures[0]), figures, tuple(told))
 
 
 def _experts(asked: Asked, means: Means, progress: Progress, cancel: Callable[[], bool]) -> WhatIf:
-    predicted = Prediction(f"bits a character of own words, {asked.n} experts against the core's own number", "down",
-                           0.0, "bits")
+    predicted = Prediction(f"bits a character of own words, active experts {asked.n} against the core's own number",
+                           "down", 0.0, "bits")
     entry = _entered(means, _both("experts", n=asked.n), predicted, "Engine.score of the same own words, both ways",
-                     f"{asked.n} experts")
+                     f"experts: {asked.n}")
     lacks = "no engine" if means.engine is None else "no reopen" if means.reopen is None else ""
     if lacks or not means.texts:
         return WhatIf(asked, entry, (), (_both(lacks or "no texts"),))
@@ -194,30 +211,35 @@ def _experts(asked: Asked, means: Means, progress: Progress, cancel: Callable[[]
     try:
         figures = experts_against(means.engine, lambda: reopen(asked.n), means.texts, progress, cancel)
     except TwinError as error:
-        return WhatIf(asked, entry, (), (_both("failed", reason=str(error)),))
+        return WhatIf(asked, entry, (), (_both("failed", reason=str(error)),), stopped=cancel())
     return WhatIf(asked, _measured(means, entry, figures[0]), figures)
 
 
-def _operation(asked: Asked, means: Means) -> WhatIf:
+def _operation(asked: Asked, means: Means, cancel: Callable[[], bool]) -> WhatIf:
     operation = asked.operation
     assert operation is not None  # noqa: S101 - of this kind
     metric = operations.metric(operation)
     claim = {language: _WORDS[language]["operation"].format(said=operations.say(operation, language))
              for language in ("en", "ru")}
-    entry = _entered(means, claim, Prediction(f"{metric}: gain a paired item", "up", 0.0, ""),
+    # Of the verdict, not of the gain: what gains for sure is rejected where something else gets worse.
+    entry = _entered(means, claim, Prediction(f"verdict of the proof on {metric}: 1 accepted, -1 rejected", "up", 0.0),
                      "a proof on conversations it was not made from", f"{operation.op} {operations.target(operation)}")
     if metric not in ("router", "bits"):
         return WhatIf(asked, entry, (), (_both("no metric", metric=metric),))
     if means.prove is None:
         return WhatIf(asked, entry, (), (_both("no proof"),))
-    proof = means.prove(operation)
-    figures = tuple(Figure(one.metric, one.value, one.low, 2 * one.value - one.low, one.n)
+    try:
+        proof = means.prove(operation)
+    except TwinError as error:
+        return WhatIf(asked, entry, (), (_both("failed", reason=str(error)),), stopped=cancel())
+    figures = tuple(Figure(one.metric, one.value, one.low, math.nan, one.n, one.level)
                     for one in (proof.gain, *proof.others) if one is not None and one.n)
-    reason = {language: _WORDS[language]["little"].format(reason=proof.reason[language]) for language in ("en", "ru")}
-    if proof.gain is None or not figures or figures[0].low != figures[0].low:
-        return WhatIf(asked, entry, figures, (reason,), proof)
-    entry = _measured(means, entry, figures[0], _HIGH_MIRRORED)
-    return WhatIf(asked, entry, figures, (reason,) if proof.verdict == "unproven" else (), proof)
+    if (value := _DECIDED.get(proof.verdict)) is not None:
+        found = "; ".join([proof.stage, f"evaluator {proof.evaluator[:12]}", *(one.say() for one in figures)])
+        return WhatIf(asked, _measured(means, entry, Figure("verdict", value, value, value, 1), found), figures, (),
+                      proof)
+    reason = {language: _WORDS[language]["unproven"].format(reason=proof.reason[language]) for language in ("en", "ru")}
+    return WhatIf(asked, entry, figures, (reason,), proof)
 
 
 def _entered(means: Means, claim: Mapping[str, str], prediction: Prediction, command: str, source: str) -> Entry:

@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 
 AUTO, COUNCIL = "auto", "council"
 _ICONS: dict[feedback.Kind, str] = {"good": "thumbs-up", "bad": "thumbs-down", "again": "refresh", "edited": "pencil"}
+ENDS = {"en": "End the trial", "ru": "Закончить пробу"}  # a button
 REDRAW_S = 0.15  # between two updates of an answer: a notebook that gets more than about 10 a second falls behind
 
 
 class Chat:
     """A chat with one twin; the last line of a cell shows it. Every button has a method that does it without clicking:
-    `send`, `council`, `correct`, `rate`, `edit`, `again`, `fork`, `line`.
+    `send`, `council`, `correct`, `rate`, `edit`, `again`, `fork`, `line`, `rollback`.
 
     `turns` holds what was answered here, oldest first. Without widgets the notebook shows the repr, which tells nothing
     of what was said.
@@ -65,8 +66,9 @@ class Chat:
         self._halt = widgets.Button(description="Stop", disabled=True)
         self._together = widgets.ToggleButton(description="Council",
                                               tooltip="Several roles answer; what they say is weighed")
-        if waiting := feedback.waiting(twin):
-            self._log.children = (widgets.HTML(escaped(waiting, "opacity:.7;font-size:90%")),)
+        self._news = widgets.VBox()  # of proposals, above everything that is asked
+        self._log.children = (self._news,)
+        self._draw_news()
         self._send.on_click(self._clicked)
         self._halt.on_click(lambda _: self._stop.set())
         self._where.observe(self._moved, "value")
@@ -135,8 +137,13 @@ class Chat:
             picked = self._role.value
             self._list_lines(line.id)
             self._role.value = picked
-            return self._turn(asked.question, feedback.in_role(asked) or self._picked(),
+            return self._turn(asked.question, feedback.in_role(self.twin, asked) or self._picked(),
                               council=asked.verdict is not None)
+
+    def rollback(self, proposal: str = "") -> None:
+        """End the trial that runs, or take the proposal of this id back."""
+        with self._alone():
+            self._draw_news(feedback.take_back(self.twin, proposal))
 
     def fork(self, role: str, turn: Turn | None = None, *, instruction: str = "", name: str = "") -> Turn:
         """Ask a turn's question again in another role, or by a 'council', on a new line of thinking, which the chat
@@ -153,6 +160,17 @@ class Chat:
         found = next((line for line in reversed(lines) if name == line.title), None) or self.twin.lines.get(name)
         self._list_lines(found.id)
         return found
+
+    def _draw_news(self, *said: str) -> None:
+        """What there is to tell of proposals, and a button that ends a trial."""
+        lines = [*said, *feedback.news(self.twin, ENDS[feedback.spoken(self.twin)])]
+        drawn = [widgets.HTML(escaped(line, "opacity:.7;font-size:90%")) for line in lines]
+        if self.twin.trial():
+            button = widgets.Button(description=ENDS[feedback.spoken(self.twin)], icon="undo",
+                                    layout=widgets.Layout(width="auto"))
+            button.on_click(lambda _: self._behind(self.rollback))
+            drawn.append(button)
+        self._news.children = tuple(drawn)
 
     # ---- how it is done ----------------------------------------------------------------------------------------
 
@@ -172,9 +190,12 @@ class Chat:
         threading.Thread(target=self._settle, args=(self._where.value,), name="twin-idle", daemon=True).start()
 
     def _settle(self, conversation: str) -> None:
-        """What the answer left unread is read while nobody asks; the next question ends it."""
+        """What the answer left unread is read while nobody asks, and the twin reflects when that is due; the next
+        question ends it."""
         with suppress(TwinError):  # the same work, and its fault if it has one, comes with the next question
             self.twin.settle(conversation=conversation, cancel=self._free.locked)
+            if self.twin.idle(cancel=self._free.locked):
+                self._draw_news()
 
     def _tell(self, turn: Turn, text: str) -> None:
         """A line below what was asked here."""

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.archive.test_proposals import proof, proposal
-from tests.test_forgetting import OTHER, SECRET, forget, places_of, talk, turn, type_in
-from twin import operations
+from tests.test_forgetting import OTHER, SECRET, Shelf, forget, places_of, talk, turn, type_in
+from twin import forgetting, operations, roles
 from twin.archive import Archive
 from twin.archive.traces import MARK
 from twin.home import Home
@@ -49,14 +49,17 @@ def test_a_proposal_that_asks_for_its_words_goes_with_its_proofs_and_the_audit_s
         archive.save_proposal(one, note="n")
         archive.add_proof(proof(one, samples=(Sample(one.hash, "1", "2"),)))
         archive.set_state(one.id, state)
-    lines = archive.audit()
+    lines, told = archive.audit(), archive.audited(gone.id)
     seen = forget(archive, "c/m1")
 
     assert ids(archive) == [stays.id]
     kept = archive.proposal(stays.id)
     assert (kept.proposal, kept.state, len(kept.proofs), len(kept.history)) == (stays, state, 1, 2)
     assert (archive.audit(), archive.audit_verify().ok) == (lines, True)
-    assert {one.ids["proposal"] for one in lines} == {gone.hash, stays.hash}, "that it was there is still known"
+    assert len(told) == 3
+    assert archive.audited(gone.id) == told, "that it was there is still known to who has the key of this home"
+    whole = json.dumps([[one.kind, *map(str, one.ids.values())] for one in lines])
+    assert not any(guess in whole for guess in (gone.hash, gone.id, gone.hash[:10])), "a guess of it is confirmed"
     assert seen.clean
     assert places_of(archive.home.root, SECRET) == []
 
@@ -200,6 +203,103 @@ def test_a_map_of_an_earlier_day_loses_the_persons_own_answer_too(archive: Archi
 
     assert OWN.encode() not in archive.map_files(entry)["keeper.md"]
     assert places_of(archive.home.root, OWN) == []
+
+
+def test_the_id_of_what_went_stands_nowhere_for_it_is_made_of_the_words(archive: Archive) -> None:
+    """The id is a hash of the operation and the map: who guesses the sentence would find it confirmed."""
+    made = example(SECRET)
+    archive.save_proposal(made)
+    archive.set_setting("reflection.shown", json.dumps({made.id: "2026-01-01", "p-0000000000": "2026-01-01"}))
+    with archive.map_log() as log:
+        log.add({"keeper.md": b"---\nid: keeper\n---\n"}, "v", "proposal", f"trial of {made.id}")
+        log.audit(did="on_trial", proposal=made.id, before=made.base, after="a" * 64)
+    forget(archive, "c/m1")
+
+    assert [one.note for one in archive.map_entries()] == ["a proposal that was forgotten"]
+    assert json.loads(archive.setting("reflection.shown") or "") == {"p-0000000000": "2026-01-01"}
+    held = archive.home.archive.read_bytes()
+    assert not any(name.encode() in held for name in (made.id, made.hash, made.base))
+    assert archive.audit_verify().ok
+
+
+# ---- role files ------------------------------------------------------------------------------------------------------
+
+def in_force(archive: Archive, *, temperature: str = "0.6", example: str = "Чинить стул", body: str = "Ты хранишь.",
+             note: str = "", author: Any = "owner") -> Path:
+    """A map of one role, in the folder and the log; returns the role's file."""
+    text = (f"---\nid: keeper\ntitle: {{en: Keeper}}\npurpose: {{en: Keeps}}\nsampling:\n  temperature: {temperature}\n"
+            f"examples:\n- {example}\n---\n\n## Позиция\n\n{body}\n")
+    files = {"keeper.md": text.encode()}
+    archive.home.create()
+    roles.put(files, archive.home.roles)
+    with archive.map_log() as log:
+        log.add(files, roles.from_files(files).version, author, note)
+    return archive.home.roles / "keeper.md"
+
+
+def test_a_file_that_the_twin_wrote_loses_the_words_and_the_log_goes_on(archive: Archive) -> None:
+    in_force(archive)
+    in_force(archive, example=f"Скажи, {SECRET}")
+    file = in_force(archive, example=SECRET, note="proposal p-0123456789", author="proposal")
+    names = [(one.version, one.hash) for one in archive.map_entries()]
+    archive.save_turn(replace(turn("3", "Как?", "Так."), role_map=names[2][0]), own=False)
+    seen = forget(archive, "c/m1")
+
+    assert seen.clean
+    assert roles.load(archive.home.roles).role("keeper").examples == ("(forgotten 1)",)
+    assert places_of(archive.home.root, SECRET) == []
+    last = archive.map_entries()[-1]
+    assert (last.number, last.author, last.note) == (4, "owner", "what was forgotten left it")
+    assert archive.map_files(last) == {"keeper.md": file.read_bytes()}
+    assert last.version == roles.load(archive.home.roles).version
+    left = [(one.version, one.hash) for one in archive.map_entries()]
+    assert left[0] == names[0]
+    told = {*sum(left, ()), *(one.role_map for one in archive.turns())}
+    assert not told & {*sum(names[1:], ())}, "a guess is confirmed"
+    assert archive.turns()[-1].role_map == left[2][0], "which map answered is still known"
+
+
+def test_a_file_that_the_person_wrote_is_named_and_left(archive: Archive) -> None:
+    file = in_force(archive, body=f"Ты хранишь. {SECRET}")
+    before = file.read_bytes()
+    seen = forget(archive, "c/m1")
+
+    assert file.read_bytes() == before
+    assert [check.files for check in seen.proof if check.after] == [("roles/keeper.md",)]
+    assert len(archive.map_entries()) == 1
+    assert SECRET.encode() not in archive.map_files(archive.map_entries()[0])["keeper.md"]
+
+
+def test_an_edit_that_was_not_logged_yet_is_the_persons_too(archive: Archive) -> None:
+    file = in_force(archive, note="proposal p-0123456789", author="proposal")
+    file.write_bytes(file.read_bytes() + f"\n{SECRET}\n".encode())
+    before = file.read_bytes()
+    forget(archive, "c/m1")
+
+    assert file.read_bytes() == before
+    assert [one.author for one in archive.map_entries()] == ["proposal", "owner"]
+
+
+def test_a_number_in_a_role_is_no_word_and_an_old_version_still_reads(archive: Archive) -> None:
+    """A sampling block that was pasted into a chat, and forgotten, is in a role's file for another reason."""
+    in_force(archive, temperature="0.6125", body=f"Ты хранишь. {SECRET}")
+    in_force(archive, temperature="0.5")
+    archive.add([talk("d", "sampling:\n  temperature: 0.6125\nexamples:\n- Чинить стул\nне много ли?")])
+    forget(archive, "d")
+    forget(archive, "c/m1")
+    old = roles.from_files(archive.map_files(archive.map_entries()[0])).role("keeper")
+
+    assert (old.id, old.sampling.temperature, len(old.examples)) == ("keeper", 0.6125, 1)
+    assert old.sections.ru.stance == "Ты хранишь. (forgotten 1)"
+
+
+def test_a_forgetting_that_died_before_the_role_files_is_finished(archive: Archive) -> None:
+    file = in_force(archive, example=SECRET, note="proposal p-0123456789", author="proposal")
+    archive.forget([("c", "m1")])  # and then the process died
+    forgetting.finish(archive.home, archive, Shelf(archive.home))
+
+    assert "(forgotten 1)" in file.read_text("utf-8")
+    assert places_of(archive.home.root, SECRET) == []
 
 
 def test_a_role_with_nothing_of_it_is_untouched(archive: Archive) -> None:

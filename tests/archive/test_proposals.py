@@ -19,6 +19,7 @@ from tests.archive.test_audit import together
 from twin import operations
 from twin.archive import Archive, Verified, database, proposals
 from twin.archive.proposals import WINDOW
+from twin.archive.tombstones import keyed
 from twin.errors import UsageError
 from twin.home import Home
 from twin.proposals import Gain, Proof, Proposal, Sample, State
@@ -67,8 +68,8 @@ def proof(of: Proposal, **more: Any) -> Proof:
 
 def test_an_empty_home_has_no_proposals_and_stays_empty(archive: Archive) -> None:
     assert (archive.proposals(), archive.genomes("r"), archive.genome_runs(), archive.window("w")) == ([], [], [], 0)
-    with pytest.raises(UsageError, match=r"no proposal 'p-1'.*twin reflect"):
-        archive.proposal("p-1")
+    with pytest.raises(UsageError, match=r"no proposal 'p-12345678'.*twin reflect"):
+        archive.proposal("p-12345678")
     assert not archive.home.root.exists()
 
 
@@ -103,11 +104,12 @@ def test_what_is_asked_twice_is_kept_once_and_stays_as_it_stands(archive: Archiv
 def test_a_proposal_is_found_by_the_beginning_of_its_id_or_hash(archive: Archive) -> None:
     made = [archive.save_proposal(proposal(number)) for number in range(17)]
     one = made[5].proposal
-    for name in (one.id, one.id[:9], one.hash, one.hash[:12]):
+    for name in (one.id, one.id[:10], one.hash, one.hash[:12]):
         assert archive.proposal(name).proposal == one
-    with pytest.raises(UsageError, match=r"Several proposals begin with 'p-'.*p-"):
-        archive.proposal("p-")
-    for name in ("", "p-zzz"):
+    for name in ("p", one.id[:9], one.hash[:7]):
+        with pytest.raises(UsageError, match=r"too short.*8 signs"):
+            archive.proposal(name)
+    for name in ("", "p-", "p-zzzzzzzz", "p-" + one.id):
         with pytest.raises(UsageError, match=f"no proposal .*{made[-1].proposal.id}"):
             archive.proposal(name)
 
@@ -151,12 +153,16 @@ def test_every_step_is_a_line_of_the_audit_without_a_word_of_it(archive: Archive
     archive.set_state(name, "rolled back", note="secret regret")
     archive.save_proposal(made)
 
-    assert [(one.kind, dict(one.ids)) for one in archive.audit()] == [
-        ("proposed", {"proposal": made.hash, "base": made.base, "op": "add_routing_example", "origin": "miner:M1",
+    with archive._reading() as db:
+        one, base, proved = (keyed(db, name) for name in (made.id, made.base, shown.hash))
+    assert [(line.kind, dict(line.ids)) for line in archive.audit()] == [
+        ("proposed", {"proposal": one, "base": base, "op": "add_routing_example", "origin": "miner:M1",
                       "state": "open"}),
-        ("proof", {"proposal": made.hash, "proof": shown.hash, "evaluator": "e" * 64, "base": made.base,
+        ("proof", {"proposal": one, "proof": proved, "evaluator": "e" * 64, "base": base,
                    "verdict": "unproven", "use": 0}),
-        ("state", {"proposal": made.hash, "before": "open", "after": "rolled_back"})]
+        ("state", {"proposal": one, "before": "open", "after": "rolled_back"})]
+    assert archive.audited(made.id) == archive.audit()
+    assert archive.audited("p-0000000000") == []
     assert archive.audit_verify() == Verified(True, 3)
 
 
@@ -212,6 +218,26 @@ def test_a_bound_that_is_unknown_stays_unknown(archive: Archive) -> None:
     assert kept.gain is not None
     assert math.isnan(kept.gain.low)
     assert kept.hash == shown.hash
+
+
+def test_a_proof_its_verdict_and_the_use_of_its_window_are_one_step(archive: Archive) -> None:
+    one, other = (archive.save_proposal(proposal(number)).proposal for number in range(2))
+    archive.keep_proof(proof(one, stage="S3", window="w", verdict="accepted"), expected=("open",))
+    archive.set_state(other.id, "declined")  # while it was being proven
+    archive.keep_proof(proof(other, stage="S2", window="w", verdict="rejected"), expected=("open",))
+
+    assert [(each.state, len(each.proofs)) for each in archive.proposals()] == [("accepted", 1), ("declined", 1)]
+    assert archive.window("w") == 1
+    for _ in range(1, WINDOW):
+        archive.use_window("w")
+    with pytest.raises(UsageError, match="served 10"):
+        archive.keep_proof(proof(one, stage="S3", window="w", verdict="rejected"), expected=("accepted",))
+    assert (archive.proposal(one.id).state, len(archive.proposal(one.id).proofs)) == ("accepted", 1)
+
+
+def test_what_the_person_said_of_a_proposal_stands_in_no_repr(archive: Archive) -> None:
+    archive.save_proposal(proposal(), note="Secret reasons.")
+    assert "Secret" not in repr(archive.proposal(proposal().id))
 
 
 def test_proofs_stand_with_their_proposal_oldest_first(archive: Archive) -> None:

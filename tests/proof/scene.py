@@ -69,8 +69,9 @@ def labels(first: int, last: int, texts: Sequence[str], label: str) -> tuple[Lab
                  for number in range(first, last))
 
 
-def ratings(good: int, bad: int, version: str) -> tuple[Rated, ...]:
-    return tuple(Rated(talk(number), when(number), f"r{version[:4]}{number}", "baker", number < good, version)
+def ratings(good: int, bad: int, version: str, talks: int = 99) -> tuple[Rated, ...]:
+    """Of the baker, in at most so many conversations."""
+    return tuple(Rated(talk(number % talks), when(number), f"r{version[:4]}{number}", "baker", number < good, version)
                  for number in range(good + bad))
 
 

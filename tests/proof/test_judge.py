@@ -1,17 +1,22 @@
 """The rule: what is better for sure is accepted, what is not is told apart from what cannot be told yet."""
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from tests.proof import scene
 from tests.proof.scene import BAKING, OFFICE, USEFUL, a_map, answers, evidence, labels
 from twin.engine.scripted import ScriptedEngine
 from twin.evidence import Evidence
+from twin.proof import statistics
+from twin.proof.case import Ruling, accepted_unless_worse
 from twin.proof.judge import Case, judge, level_of
 from twin.proof.metrics import Bits, Under
-from twin.proposals import Verdict
+from twin.proof.words import said
+from twin.proposals import Gain, Verdict
 from twin.roles import RoleMap
 
 NOTHING = Evidence()
@@ -75,9 +80,9 @@ def _reworded() -> RoleMap:
 
 
 @pytest.mark.parametrize(("talks", "touched", "verdict"),
-                         [(16, 10, "accepted"), (11, 99, "unproven"), (16, 7, "unproven")])
+                         [(16, 14, "accepted"), (11, 99, "unproven"), (16, 12, "unproven"), (16, 7, "unproven")])
 def test_too_little_data_is_never_a_yes(talks: int, touched: int, verdict: Verdict) -> None:
-    """60 texts in 12 conversations to look at, 8 of them touched, in 5."""
+    """60 texts in 12 conversations to look at, 8 of them touched, in 7 of 16 conversations at 99 %."""
     items = answers(40, 40 + talks)
     acted = [one for one in items if one.kind == "kept"][:touched]
     rest = [replace(one, asked=OFFICE[0]) for one in items if one.kind == "next"]
@@ -140,12 +145,13 @@ def test_without_a_core_nothing_is_said_of_bits() -> None:
 WRONG = a_map(baking=(*OFFICE[:5], *BAKING[5:]), office=(*BAKING[:5], *OFFICE[5:]))
 
 
-def route_case(before: RoleMap, after: RoleMap, *, proof: int = 8, level: float = 0.95) -> Case:
+def route_case(before: RoleMap, after: RoleMap, *, proof: int = 8, level: float = 0.95, bits: bool = False) -> Case:
     def part(first: int, talks: int) -> Evidence:
         return evidence(answers(first, first + talks, each=0), (*labels(first, first + talks, BAKING, "baker"),
                                                                *labels(first, first + talks, OFFICE, "clerk")))
 
-    return Case("router", level, Under(before), Under(after), part(0, 8), part(20, 8), part(40, proof))
+    return Case("router", level, Under(before), Under(after), part(0, 8), part(20, 8), part(40, proof),
+                Bits(ScriptedEngine(lambda _: "An answer.")) if bits else None)
 
 
 def test_examples_put_right_are_accepted_by_the_persons_word() -> None:
@@ -189,16 +195,97 @@ def test_examples_are_proven_at_95_all_else_at_99() -> None:
     assert level_of("merge_roles") == level_of("edit_prompt_section") == 0.99
 
 
+def test_a_further_look_costs_half_of_what_is_left_and_all_together_twice_the_first() -> None:
+    spent = [1 - level_of("merge_roles", looks) for looks in range(10)]
+    assert spent[:3] == pytest.approx([0.01, 0.005, 0.0025])
+    assert sum(spent) < 0.0201
+
+
+def test_ten_looks_at_a_change_of_no_worth_are_not_ten_chances() -> None:
+    """Two more conversations change at each look, each by the throw of a coin."""
+    rng = np.random.default_rng(1)
+    thrown = rng.choice([-1, 1], size=(1000, 7 + 9 * 2))
+    paid, free = (sum(any(statistics.signs(row[:7 + 2 * looks].tolist()) < 1 - levels[looks] for looks in range(10))
+                      for row in thrown) / 1000
+                  for levels in ([level_of("merge_roles", looks) for looks in range(10)], [0.99] * 10))
+    assert paid < 0.012 < free
+
+
+def test_a_level_is_said_to_its_last_digit() -> None:
+    for level, shown in ((0.99, "99%"), (0.995, "99.5%"), (0.95, "95%")):
+        told = said("unsure", value=0.1, touched=9, low=0.01, level=level)
+        assert f"at {shown})" in told["en"] and f"при {shown})" in told["ru"]
+
+
+# ---- nothing else got worse ------------------------------------------------------------------------------------------
+
+def test_the_others_have_bounds_and_what_few_conversations_tell_is_not_called_measured() -> None:
+    labelled = (*labels(40, 56, BAKING, "baker"), *labels(40, 56, OFFICE, "clerk"))
+    case = bits_case(a_map(form=USEFUL))
+    bare, told = judge(case), judge(replace(case, proof=replace(case.proof, labelled=labelled)))
+    few = judge(replace(case, proof=replace(case.proof, labelled=labelled[:3])))
+
+    assert {one.verdict for one in (bare, told, few)} == {"accepted"}
+    assert "Not measured: routes." in bare.reason["en"] and "Не измерено: маршруты." in bare.reason["ru"]
+    assert "Not measured: routes." in few.reason["en"] and "Not measured" not in told.reason["en"]
+    assert "nothing else got worse by more than the margin" in told.reason["en"]
+    bounds = {one.metric: one for one in told.others}
+    assert {(one.level, one.low <= one.value) for one in bounds.values()} == {(0.95, True)}
+    assert bounds.keys() == {"bits of next", "bits of kept", "router", "header tokens"}
+    assert [math.isnan(one.low) for one in few.others if one.metric == "router"] == [True]
+
+
+def test_messages_that_got_a_little_worse_in_one_conversation_are_not_measured() -> None:
+    gains = (Gain("bits of next", -0.0199, math.nan, 0.95, 3, 1), Gain("bits of kept", 0.0, 0.0, 0.95, 9, 5))
+    found = accepted_unless_worse(route_case(WRONG, a_map(), bits=True), Ruling("rejected", "S3", {}, None, gains),
+                                  "accepted router", won=7, lost=0, clusters=7, p=0.0078)
+    assert found.verdict == "accepted" and "Not measured: bits of your messages." in found.reason["en"]
+
+
 # ---- ratings ---------------------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize(("now", "verdict"), [((24, 2), "accepted"), ((9, 1), "unproven"), ((8, 18), "rejected")])
+def rating_case(before: tuple[int, int], now: tuple[int, int], *, level: float = 0.99, role: str = "baker",
+                talks: int = 99) -> Case:
+    """(good, bad) ratings of the baker before and after, at most so many conversations each."""
+    old, new = a_map(), a_map(form="Short.")
+    rated = (*scene.ratings(*before, old.version, talks), *scene.ratings(*now, new.version, talks))
+    return Case("feedback", level, Under(old), Under(new), NOTHING, NOTHING, evidence(rated=rated),
+                target=f"role:{role}")
+
+
+@pytest.mark.parametrize(("now", "verdict"), [((25, 1), "accepted"), ((13, 3), "unproven"), ((8, 18), "rejected")])
 def test_what_was_tried_is_judged_by_its_ratings(now: tuple[int, int], verdict: Verdict) -> None:
-    before, after = a_map(), a_map(form="Short.")
-    rated = (*scene.ratings(12, 8, before.version), *scene.ratings(*now, after.version))
-    found = judge(Case("feedback", 0.99, Under(before), Under(after), NOTHING, NOTHING, evidence(rated=rated)))
+    found = judge(rating_case((12, 8), now))
 
     assert found.verdict == verdict
-    assert found.gain and found.gain.n == 20 + sum(now)
+    assert found.gain and (found.gain.n, found.gain.level) == (20 + sum(now), 0.99)
+    assert (found.gain.low > 0) == (verdict == "accepted")
+
+
+def test_ratings_of_another_role_say_nothing() -> None:
+    found = judge(rating_case((12, 8), (40, 0), role="clerk"))
+    assert (found.verdict, found.stage, found.gain) == ("unproven", "S0", None)
+
+
+@pytest.mark.parametrize("before", [(0, 0), (9, 0)])
+def test_without_ratings_before_the_change_nothing_is_proven_and_no_figure_is_missing(before: tuple[int, int]) -> None:
+    found = judge(rating_case(before, (40, 0)))
+
+    assert (found.verdict, found.stage, found.gain) == ("unproven", "S0", None)
+    assert "nan" not in str(found.reason) and not any(map(math.isnan, found.controls.values()))
+    assert found.needed == 10 - sum(before)
+
+
+def test_a_conversation_counts_once_however_often_it_was_rated() -> None:
+    alone, few, many = (judge(rating_case((12, 8), (40, 0), talks=talks)) for talks in (1, 5, 40))
+
+    assert (alone.stage, alone.needed) == ("S0", 4 * 2)
+    assert few.verdict == "unproven" and many.verdict == "accepted"
+
+
+def test_ratings_are_judged_at_the_level_of_the_operation() -> None:
+    assert [judge(rating_case((12, 8), (15, 2), level=level)).verdict for level in (0.95, 0.99)] == [
+        "accepted", "unproven"]
 
 
 def test_what_nothing_said_before_shows_is_to_be_tried() -> None:

@@ -65,8 +65,29 @@ def test_a_core_forgets_between_prefixes_and_not_between_the_two_maps() -> None:
     engine = Keeping()
     some = [kept(number, "so be it", place=place) for number in range(2) for place in range(2)]
     metrics.pairs(Bits(engine), Under(a_map()), Under(a_map(form="Short.")), some)
+    told = engine.scored.copy()
+    alone = Bits(engine)
+    metrics.pairs(alone, Under(a_map()), Under(a_map(form="Short.")), some[:1])
+    alone.drift()
+    assert ["f" if text == "forgets" else "s" for text, _ in told] == list("fssfss")
+    assert ["f" if text == "forgets" else "s" for text, _ in engine.scored[len(told):]] == list("fssfs")
 
-    assert ["f" if text == "forgets" else "s" for text, _ in engine.scored] == list("fssfss")
+
+def test_two_temperatures_are_two_readings_of_the_text_and_one_of_the_prompt() -> None:
+    """All but the end of the prompt is its prefix then, which a core keeps; the text of the prompt is the same."""
+    class Seeing(Counting):
+        def score(self, prompt: Prompt, continuation: str, *, temperature: float = 1.0) -> Score:
+            seen.append(prompt)
+            return super().score(prompt, continuation, temperature=temperature)
+
+    seen: list[Prompt] = []
+    item, warm, cold = kept(1, "so be it"), Under(a_map()), Under(a_map(temperature=0.3))
+    metrics.pairs(Bits(Seeing()), warm, cold, [item])
+    metrics.pairs(Bits(Seeing()), warm, Under(a_map(form="Short.")), [item])
+
+    usual = warm.asked(Counting(), item).prompt
+    assert seen[0] == seen[1] and seen[0].text == usual.text
+    assert (len(seen[0].tail), seen[2]) == (1, usual)
 
 
 def test_items_with_the_same_context_are_scored_one_after_the_other() -> None:

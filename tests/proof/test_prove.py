@@ -112,6 +112,13 @@ def test_what_is_corrected_already_gains_nothing_more() -> None:
     assert tried(proposal(), WRONG, corrections=None).verdict != "accepted"
 
 
+def test_the_same_operation_has_to_be_surer_at_each_look() -> None:
+    """8 conversations, all one way: p = 1/256 is below 5 % and 2.5 %, and above .05 / 16."""
+    found = [tried(proposal(), WRONG, looks=looks) for looks in (0, 1, 4)]
+    assert [one.verdict for one in found] == ["accepted", "accepted", "unproven"]
+    assert [one.gain.level for one in found if one.gain] == pytest.approx([0.95, 0.975, 0.996875])
+
+
 def test_changed_sources_prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pin, "pinned", lambda: "0" * 64)
     with pytest.raises(EvaluatorChanged, match="pinned"):

@@ -116,10 +116,25 @@ def test_ratings_are_compared_by_their_shares_of_good_ones() -> None:
     assert statistics.better(18, 4, 10, 10) == pytest.approx(drawn, abs=0.005)
     assert statistics.better(3, 3, 3, 3) == pytest.approx(0.5, abs=1e-6)
     assert statistics.better(0, 9, 9, 0) < 0.001
+    assert statistics.better(4, 1, 1, 4) < statistics.better(4.5, 0.5, 1, 4) < statistics.better(5, 0, 1, 4)
+
+
+def test_the_bound_of_a_rise_is_above_0_where_it_is_as_probable_as_the_level() -> None:
+    for counts in ((7.5, 0.5, 3.0, 5.0), (5.0, 0.0, 1.0, 4.0), (4.0, 4.0, 4.0, 4.0)):
+        low = statistics.rise(*counts, 0.95)
+        assert (low > 0) == (statistics.better(*counts) > 0.95) and low == statistics.rise(*counts, 0.95)
+        assert statistics.rise(*counts, 0.99) < low
+
+
+def test_a_stricter_level_gets_the_draws_it_needs() -> None:
+    values, where = [0.1, 0.5, 0.2, 0.3, 0.25, 0.4, 0.35, 0.15] * 3, list(range(24))
+    lows = [statistics.bootstrap_t(values, where, level=1 - 0.01 / 2**looks).low for looks in range(9)]
+    assert lows == sorted(lows, reverse=True) and lows[8] < lows[5] < lows[0]
 
 
 def test_how_many_it_takes_is_as_in_the_design() -> None:
-    assert [statistics.needed(0.34, delta) for delta in (0.1, 0.05)] == [116, 463]
-    assert [statistics.needed(0.34, delta, 0.95) for delta in (0.1, 0.05)] == [72, 287]
+    assert [statistics.needed(0.34, delta) for delta in (0.1, 0.05)] == [117, 465]
+    assert [statistics.needed(0.34, delta, 0.95) for delta in (0.1, 0.05)] == [72, 286]
+    assert statistics.needed(0.34, 0.1, 0.995) == 136  # (2.576 + .842)^2 = 11.68 times 11.56
     with pytest.raises(UsageError, match="cannot be said"):
         statistics.needed(0.34, 0.0)

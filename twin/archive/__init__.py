@@ -189,6 +189,16 @@ class Archive(Audits, Claims, Corrections, Ledgers, Lines, Maps, Probes, Proposa
                 (conversation, -1 if limit is None else max(limit, 0)))
             return [rows.turn(row) for row in found][::-1]
 
+    def last_turn(self) -> int:
+        """A mark of the last turn there is, whatever its time says; 0 where there is none."""
+        with self._reading() as db:
+            return int(db.execute("SELECT coalesce(max(number), 0) FROM turns").fetchone()[0])
+
+    def turns_since(self, mark: int) -> int:
+        """How many turns came after a mark."""
+        with self._reading() as db:
+            return int(db.execute("SELECT count(*) FROM turns WHERE number > ?", (mark,)).fetchone()[0])
+
     # ---- what a core read --------------------------------------------------------------------------------------
 
     def save_points(self, model: str, points: Iterable[Point], read_keys: Iterable[Key]) -> None:

@@ -1,7 +1,8 @@
 """Proposals as rows, with what became of each and its proofs; how often a proof window served; genomes of evolution.
 
 Knows the tables and how a proposal and a proof are written as JSON, not what either means. Steps of a proposal are
-lines of the audit in the same transaction. Functions that take `db` work in the open transaction of their caller.
+lines of the audit in the same transaction, under the home's key. Functions that take `db` work in the open transaction
+of their caller.
 """
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -17,15 +18,19 @@ from twin import operations
 from twin.archive import hash_chain
 from twin.archive.file import File
 from twin.archive.ready import utf8
+from twin.archive.tombstones import keyed
 from twin.archive.traces import Sieve, redacted, redacted_in, strings
 from twin.errors import UsageError
 from twin.proposals import Gain, Proof, Proposal, Sample, State
 from twin.types import to_plain
 
 WINDOW = 10  # proposals that a proof window serves
+SHOWN = "reflection.shown"  # setting: the day on which each was first shown, by id
+FORGOTTEN = "a proposal that was forgotten"  # what the log of the role map says of it then
+SIGNS = 8    # of an id or hash, at least, that name a proposal
 _ROW = "SELECT number, id, state, note, body FROM proposals"
 _NAMES = {"op", "role", "to", "into", "id", "field", "language", "section", "sha256", "kind", "device", "members", "on",
-          "version", "parents", "origin", "way", "scorer"}
+          "version", "parent", "origin", "way", "scorer"}
 """Keys of operations and genomes under which no words stand."""
 
 
@@ -35,7 +40,7 @@ class Step:
 
     state: State
     made: datetime
-    note: str = ""
+    note: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Stored:
     state: State
     proofs: tuple[Proof, ...]
     number: int
-    note: str = ""
+    note: str = field(default="", repr=False)
     history: tuple[Step, ...] = ()
 
     @property
@@ -64,7 +69,8 @@ class Proposals(File):
             return save(db, proposal, state, note)
 
     def proposal(self, name: str) -> Stored:
-        """The proposal of this id or hash, or whose id or hash begins so. UsageError for none and for several."""
+        """The proposal of this id or hash, or whose id or hash begins with these signs, SIGNS at least: what is decided
+        by it is not decided about another one by a slip. UsageError for none and for several."""
         with self._reading() as db:
             return _stored(db, db.execute(f"{_ROW} WHERE id = ?", (_id(db, name),)).fetchone())
 
@@ -88,6 +94,28 @@ class Proposals(File):
         with self._writing("proof") as db:
             add_proof(db, proof)
 
+    def keep_proof(self, proof: Proof, *, expected: Collection[State], wait_s: float = 2.0) -> None:
+        """Keep a proof, count the use of its window where it opened that (S3), and give its proposal the verdict where
+        it is in one of the `expected` states: all of it or nothing. What was decided meanwhile stays decided."""
+        with self._writing("proof", wait_s) as db:
+            if proof.stage == "S3":
+                use_window(db, proof.window)
+            name, state = add_proof(db, proof)
+            if state in expected:
+                set_state(db, name, proof.verdict)
+
+    def audited(self, id: str) -> list[hash_chain.Entry]:
+        """The lines of the audit about a proposal, oldest first."""
+        with self._reading() as db:
+            lines = [one for one in hash_chain.entries(db) if "proposal" in one.ids]
+            name = keyed(db, id) if lines else ""
+            return [one for one in lines if one.ids["proposal"] == name]
+
+    def audit_about(self, id: str, kind: str, **ids: int) -> None:
+        """Add a line about a proposal to the audit."""
+        with self._writing("audit") as db:
+            hash_chain.add(db, kind, proposal=keyed(db, id), **ids)
+
     # ---- proof windows -----------------------------------------------------------------------------------------
 
     def window(self, id: str) -> int:
@@ -97,15 +125,9 @@ class Proposals(File):
             return 0 if row is None else int(row[0])
 
     def use_window(self, id: str) -> int:
-        """Count one use, before the data is looked at; returns which one it is. UsageError where WINDOW were."""
+        """Count one use; returns which one it is. UsageError where WINDOW were."""
         with self._writing("proof window") as db:
-            row = db.execute(
-                "INSERT INTO proof_windows VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET uses = uses + 1 "
-                "WHERE uses < ? RETURNING uses", (id, WINDOW)).fetchone()
-            if row is None:
-                raise UsageError(f"The data of this proof has served {WINDOW} proposals: chance would pass the next.",
-                                 "It counts as known now. A proof needs new conversations.")
-            return int(row[0])
+            return use_window(db, id)
 
     # ---- genomes -----------------------------------------------------------------------------------------------
 
@@ -136,8 +158,8 @@ def save(db: sqlite3.Connection, proposal: Proposal, state: State = "open", note
         db.execute("INSERT INTO proposals (id, hash, state, note, body) VALUES (?, ?, ?, ?, ?)",
                    (proposal.id, proposal.hash, state, utf8(note), _json(_written(proposal))))
         _step(db, proposal.id, state, note)
-        hash_chain.add(db, "proposed", proposal=proposal.hash, base=proposal.base, op=proposal.operation.op,
-                  origin=proposal.origin, state=_word(state))
+        hash_chain.add(db, "proposed", proposal=keyed(db, proposal.id), base=keyed(db, proposal.base),
+                       op=proposal.operation.op, origin=proposal.origin, state=word(state))
     return _stored(db, db.execute(f"{_ROW} WHERE hash = ?", (proposal.hash,)).fetchone())
 
 
@@ -145,7 +167,7 @@ def set_state(db: sqlite3.Connection, id: str, state: State, *, expected: State 
               note: str | None = None) -> None:
     """See Proposals.set_state."""
     _known(state)
-    row = db.execute("SELECT state, hash FROM proposals WHERE id = ?", (id,)).fetchone()
+    row = db.execute("SELECT state FROM proposals WHERE id = ?", (id,)).fetchone()
     if row is None:
         raise _unknown(db, id)
     allowed = (expected,) if isinstance(expected, str) else expected
@@ -155,18 +177,29 @@ def set_state(db: sqlite3.Connection, id: str, state: State, *, expected: State 
     db.execute("UPDATE proposals SET state = ?, note = coalesce(?, note) WHERE id = ?",
                (state, None if note is None else utf8(note), id))
     _step(db, id, state, note or "")
-    hash_chain.add(db, "state", proposal=row[1], before=_word(row[0]), after=_word(state))
+    hash_chain.add(db, "state", proposal=keyed(db, id), before=word(row[0]), after=word(state))
 
 
-def add_proof(db: sqlite3.Connection, proof: Proof) -> None:
-    """See Proposals.add_proof."""
-    row = db.execute("SELECT id FROM proposals WHERE hash = ?", (proof.proposal,)).fetchone()
+def add_proof(db: sqlite3.Connection, proof: Proof) -> tuple[str, State]:
+    """See Proposals.add_proof; returns the id and the state of its proposal."""
+    row = db.execute("SELECT id, state FROM proposals WHERE hash = ?", (proof.proposal,)).fetchone()
     if row is None:
         raise UsageError(f"The archive holds no proposal with the hash {proof.proposal[:12]}.",
                          "Keep the proposal first, then its proof.")
     db.execute("INSERT INTO proofs (proposal, body) VALUES (?, ?)", (row[0], _json(_written(proof))))
-    hash_chain.add(db, "proof", proposal=proof.proposal, proof=proof.hash, evaluator=proof.evaluator, base=proof.base,
-              verdict=proof.verdict, use=proof.use)
+    hash_chain.add(db, "proof", proposal=keyed(db, row[0]), proof=keyed(db, proof.hash), evaluator=proof.evaluator,
+                   base=keyed(db, proof.base), verdict=proof.verdict, use=proof.use)
+    return row[0], row[1]
+
+
+def use_window(db: sqlite3.Connection, id: str) -> int:
+    """See Proposals.use_window."""
+    row = db.execute("INSERT INTO proof_windows VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET uses = uses + 1 "
+                     "WHERE uses < ? RETURNING uses", (id, WINDOW)).fetchone()
+    if row is None:
+        raise UsageError(f"The data of this proof has served {WINDOW} proposals: chance would pass the next.",
+                         "It counts as known now. A proof needs new conversations.")
+    return int(row[0])
 
 
 def _step(db: sqlite3.Connection, id: str, state: State, note: str) -> None:
@@ -179,14 +212,18 @@ def _known(state: str) -> None:
         raise UsageError(f"A proposal cannot be {state!r}.", f"Use one of: {', '.join(get_args(State))}.")
 
 
-def _word(state: str) -> str:
+def word(state: str) -> str:
+    """A state as the audit names it."""
     return state.replace(" ", "_")
 
 
 def _id(db: sqlite3.Connection, name: str) -> str:
+    begins = name.removeprefix("p-")
+    if 0 < len(begins) < SIGNS:
+        raise UsageError(f"{name!r} is too short for the name of a proposal.",
+                         f"Give at least {SIGNS} signs of it after 'p-', or all of it.")
     every = db.execute("SELECT id, hash FROM proposals ORDER BY number").fetchall()
-    found = [known for known, of in every
-             if name and (known.startswith(name) or of.startswith(name.removeprefix("p-")))]
+    found = [known for known, of in every if begins and of.startswith(begins)]
     if len(found) != 1:
         raise _unknown(db, name, found)
     return str(found[0])
@@ -256,6 +293,7 @@ def follow(db: sqlite3.Connection, runs: Sieve, gone: Callable[[str], bool]) -> 
             for table in ("proofs", "proposal_states"):
                 db.execute(f"DELETE FROM {table} WHERE proposal = ?", (name,))  # noqa: S608 - constants
             db.execute("DELETE FROM proposals WHERE number = ?", (number,))
+            _unnamed(db, name)
             continue
         _replace(db, "proposals", number, body, read | {
             "why": redacted_in(read["why"], runs), "evidence": [one for one in read["evidence"] if not gone(one)]})
@@ -268,6 +306,14 @@ def follow(db: sqlite3.Connection, runs: Sieve, gone: Callable[[str], bool]) -> 
     for table in ("proposals", "proposal_states"):
         for number, note in db.execute(f"SELECT number, note FROM {table} WHERE note != ''").fetchall():  # noqa: S608
             db.execute(f"UPDATE {table} SET note = ? WHERE number = ?", (redacted(note, runs), number))  # noqa: S608
+
+
+def _unnamed(db: sqlite3.Connection, name: str) -> None:
+    """An id is a hash of the words: who guesses them would know it again. The audit has it under the home's key."""
+    db.execute("UPDATE role_map_log SET note = ? WHERE instr(note, ?)", (FORGOTTEN, name))
+    for (days,) in db.execute("SELECT value FROM settings WHERE key = ?", (SHOWN,)).fetchall():
+        left = {one: day for one, day in json.loads(days).items() if one != name}
+        db.execute("UPDATE settings SET value = ? WHERE key = ?", (json.dumps(left), SHOWN))
 
 
 def _replace(db: sqlite3.Connection, table: str, number: int, before: str, now: dict[str, Any]) -> None:

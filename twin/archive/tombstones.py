@@ -16,6 +16,17 @@ UNIQUE_ID = 16  # characters from which a message id is taken as unique in the w
 _KEY = "forgotten.key"  # setting: 32 random bytes in hex
 
 
+def _key(db: sqlite3.Connection) -> bytes:
+    row = db.execute("SELECT value FROM settings WHERE key = ?", (_KEY,)).fetchone()
+    return bytes.fromhex(row[0]) if row else b""
+
+
+def keyed(db: sqlite3.Connection, name: str) -> str:
+    """What stands for an id or a hash where it outlives its text, in the audit: a guess of the text cannot be tried
+    against it without the archive file."""
+    return Tombstones(db, few=True).keyed(name)
+
+
 class Tombstones:
     """The tombstones of one archive, read once: 100,000 take 20 MB. Empty ones cost an import nothing. With `few` to
     ask about they are looked up one by one.
@@ -27,8 +38,7 @@ class Tombstones:
     def __init__(self, db: sqlite3.Connection, *, few: bool = False) -> None:
         self.db = db
         self._few = few
-        row = db.execute("SELECT value FROM settings WHERE key = ?", (_KEY,)).fetchone()
-        self._key = bytes.fromhex(row[0]) if row else b""
+        self._key = _key(db)
         self._held: dict[bytes, tuple[str, bytes | None]] = {} if few else {
             hash_: (kind, of) for hash_, kind, of in db.execute("SELECT hash, kind, of FROM forgotten")}
 
@@ -96,6 +106,10 @@ class Tombstones:
         self.db.executemany("INSERT OR IGNORE INTO forgotten VALUES (?, ?, ?, ?)", new)
         self._held.update((hash_, (kind, of)) for hash_, kind, of, _ in new)
 
+    def keyed(self, name: str) -> str:
+        """See the function of this name."""
+        return self._hash(b"audit", name).hex()
+
     # ---- hashes ------------------------------------------------------------------------------------------------
 
     def _conversation(self, name: str) -> bytes:
@@ -121,6 +135,7 @@ class Tombstones:
         return found or ("", None)
 
     def _hash(self, of: bytes, name: str) -> bytes:
+        self._key = self._key or _key(self.db)  # another of these may have made it
         if not self._key:
             self._key = secrets.token_bytes(32)
             self.db.execute("INSERT INTO settings VALUES (?, ?)", (_KEY, self._key.hex()))

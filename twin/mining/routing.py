@@ -5,7 +5,7 @@ All sums are over the examples of the map and the messages whose role the person
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,13 +15,13 @@ import numpy as np
 from twin import text as plain
 from twin.linear import Floats, Linear
 from twin.mining.finding import LEAST, Finding, because, newest, operation, words
-from twin.mining.likeness import NOISE, Sorting, among, auc, clusters, silhouette
+from twin.mining.likeness import NOISE, Singles, Sorting, Stopped, among, auc, clusters, silhouette
 from twin.mining.seen import Seen, SeenTurn
 from twin.operation_schema import EXAMPLE
 from twin.roles import SECTIONS, Role, RoleMap
 from twin.router import NONE
 from twin.topics import subjects
-from twin.types import Message
+from twin.types import Message, never
 
 CLUSTER, SILHOUETTE, ALIKE = 8, 0.15, 0.12  # messages of a new role, how apart they stand, mean likeness inside
 SAME = 0.75   # share of the words two roles are told in common, from which they are twins
@@ -43,16 +43,16 @@ class _Shelf:
     language: str
     examples: tuple[tuple[str, str], ...]  # (role, text)
     all: tuple[SeenTurn, ...]
-    kernel: Floats
+    kernel: Singles
 
     @classmethod
-    def of(cls, seen: Seen, role_map: RoleMap, language: str) -> _Shelf:
+    def of(cls, seen: Seen, role_map: RoleMap, language: str, stop: Callable[[], bool]) -> _Shelf:
         examples = tuple((role.id, text) for role in role_map.roles for text in role.examples
                          if (plain.language(text) == "ru") == (language == "ru"))
         turns = tuple(turn for turn in seen.turns if turn.language == language)
         portraits = [" ".join([role.title.of(language), role.purpose.of(language),
                                *getattr(role.sections, language).texts]) for role in role_map.roles]
-        kernel = among([*(text for _, text in examples), *(turn.question for turn in turns), *portraits])
+        kernel = among([*(text for _, text in examples), *(turn.question for turn in turns), *portraits], stop)
         return cls(role_map.ids, language, examples, turns, kernel)
 
     @cached_property
@@ -76,14 +76,14 @@ class _Shelf:
         messages that were for it, and by what the roles say of themselves."""
         n, own = len(self.examples), [self.ids.index(role) for role, _ in self.examples]
         column = np.array([*own, *(self.ids.index(str(turn.whose)) for turn in self.turns)])
-        kernel = self.part(range(n), self.shown)
+        kernel = self.part(range(n), self.shown).astype(np.float64)
         suits = Linear.fit(kernel, np.eye(len(self.ids))[column], SMOOTH).left_out()[:n]
         suits = suits + PORTRAIT * self.kernel[:n, -len(self.ids):]
         found = suits - suits[np.arange(n), own][:, None]
         found[np.arange(n), own] = -np.inf
         return np.asarray(found)
 
-    def part(self, examples: Sequence[int], turns: Sequence[int]) -> Floats:
+    def part(self, examples: Sequence[int], turns: Sequence[int]) -> Singles:
         """How alike some examples and then some of all turns are."""
         rows = [*examples, *(len(self.examples) + i for i in turns)]
         return self.kernel[np.ix_(rows, rows)]
@@ -95,14 +95,14 @@ class _Shelf:
         return tuple(self.turns[i] for i in sorted(sorted(mine, key=lambda i: -near[i])[:most]))
 
 
-def mine(seen: Seen, role_map: RoleMap) -> Iterator[Finding]:
-    """M1 to M4."""
+def mine(seen: Seen, role_map: RoleMap, stop: Callable[[], bool] = never) -> Iterator[Finding]:
+    """M1 to M4, which can be stopped in between: then it raises Stopped."""
     for language in ("en", "ru"):
-        shelf = _Shelf.of(seen, role_map, language)
+        shelf = _Shelf.of(seen, role_map, language, stop)
         if len(shelf.examples) > 1 and len(shelf.turns) >= LEAST:
-            yield from _wrong(shelf)
-            yield from _confused(shelf)
-        yield from _orphans(shelf, role_map)
+            yield from _wrong(shelf, stop)
+            yield from _confused(shelf, stop)
+        yield from _orphans(shelf, role_map, stop)
         for role in role_map.roles:
             yield from _halves(shelf, role)
     yield from _vanished(seen, role_map)
@@ -110,13 +110,14 @@ def mine(seen: Seen, role_map: RoleMap) -> Iterator[Finding]:
     yield from _dead(seen, role_map)
 
 
-def _wrong(shelf: _Shelf) -> Iterator[Finding]:
+def _wrong(shelf: _Shelf, stop: Callable[[], bool]) -> Iterator[Finding]:
     """M1: examples that all others and the person contradict."""
     margins = shelf.margins()
     between: dict[tuple[str, int], float] = defaultdict(float)  # a mix-up of two roles is more likely than one of many
     for (role, _), row in zip(shelf.examples, margins, strict=True):
         between[role, int(row.argmax())] += max(float(row.max()), 0.0)
     for example, (role, text) in enumerate(shelf.examples):
+        _go_on(stop)
         to = int(margins[example].argmax())
         margin, gain = float(margins[example, to]), shelf.sorting.moved(example, to)
         like = shelf.like(example, shelf.ids[to])
@@ -129,7 +130,7 @@ def _wrong(shelf: _Shelf) -> Iterator[Finding]:
                           "router", gain / len(shelf.turns))
 
 
-def _confused(shelf: _Shelf) -> Iterator[Finding]:
+def _confused(shelf: _Shelf, stop: Callable[[], bool]) -> Iterator[Finding]:
     """M1: messages that would go wrong, one of which as an example would turn most of them."""
     sorting = shelf.sorting
     missed = sorting.scores.argmax(axis=1) != sorting.wanted
@@ -141,6 +142,7 @@ def _confused(shelf: _Shelf) -> Iterator[Finding]:
         order = [wrong[i] for i in np.argsort(-inside, kind="stable")[:TRIED]]
         best: tuple[int, int, Any] = (0, 0, None)
         for i in order:
+            _go_on(stop)
             turn = shelf.turns[i]
             asked = operation("add_routing_example", role=name, text=turn.question) if (
                 turn.mine and turn.label is not None and len(turn.question) <= EXAMPLE) else None
@@ -168,6 +170,11 @@ def _added(shelf: _Shelf, i: int, label: int) -> int:
     return int(((changed.argmax(axis=1) == sorting.wanted) & others).sum()) - int(before.sum())
 
 
+def _go_on(stop: Callable[[], bool]) -> None:
+    if stop():
+        raise Stopped
+
+
 # ---- M2 ----------------------------------------------------------------------------------------------------------
 
 def _vanished(seen: Seen, role_map: RoleMap) -> Iterator[Finding]:
@@ -191,12 +198,12 @@ def _vanished(seen: Seen, role_map: RoleMap) -> Iterator[Finding]:
                           len(theirs) / len(seen.turns))
 
 
-def _orphans(shelf: _Shelf, role_map: RoleMap) -> Iterator[Finding]:
+def _orphans(shelf: _Shelf, role_map: RoleMap, stop: Callable[[], bool]) -> Iterator[Finding]:
     """Messages that no role claims and that are alike."""
     places = [i for i, turn in enumerate(shelf.all) if turn.mine
               and (turn.label == NONE or (turn.label is None and turn.now.abstained))]
     kernel = shelf.part([], places)
-    for group in clusters(kernel, ALIKE):
+    for group in clusters(kernel, ALIKE, stop):
         apart = silhouette(kernel, group, [i for i in range(len(places)) if i not in group])
         if len(group) < CLUSTER or apart <= SILHOUETTE:
             continue
@@ -230,7 +237,7 @@ def _halves(shelf: _Shelf, role: Role) -> Iterator[Finding]:
     own = [i for i, turn in enumerate(shelf.all) if turn.whose == role.id]
     if len(texts) < 2 * LEAST or len(stray) < CLUSTER or len(own) < LEAST:
         return
-    kernel = shelf.part(texts, [*stray, *own])
+    kernel = shelf.part(texts, [*stray, *own]).astype(np.float64)
     n, side = len(texts), np.array([1.0] * len(stray) + [0.0] * len(own))[:, None]
     model = Linear.fit(kernel[n:, n:], side, SMOOTH)
     told = auc(model.left_out()[:, 0], side[:, 0])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,11 +14,13 @@ from typing import Any
 from twin import roles
 from twin import text as plain
 from twin.archive import Archive
+from twin.errors import RoleError
 from twin.ledger import Entry
 from twin.roles import Role, RoleMap
 from twin.router import NONE, Router
-from twin.types import Route, Turn
+from twin.types import Route, Turn, never
 
+LOOKED = 2000  # turns of each language, the newest: what miners do grows with their square
 Said = Mapping[str, Sequence[tuple[str, int | str]]]  # turn -> (kind, body) of its signals, as archive.signals has them
 
 
@@ -86,29 +89,45 @@ class Seen:
 
 
 def seen_of(archive: Archive, router: Router, *, may_see: Callable[[str], bool] = lambda _: True,
-            ledger: Iterable[Entry] = ()) -> Seen:
+            ledger: Iterable[Entry] = (), stop: Callable[[], bool] = never) -> Seen:
     """What the archive holds of the conversations that `may_see` lets through: of those that a proof looks at, nothing.
-    `router`: of the map in force, without the person's corrections, so that it shows what the map itself does."""
+    `router`: of the map in force, without the person's corrections, so that it shows what the map itself does. Earlier
+    maps that cannot be read, since words in them were forgotten, are left out."""
     turns = [turn for turn in archive.turns() if may_see(turn.conversation)]
     entries = {one.version: one for one in archive.map_entries()}
-    maps = {version: roles.from_files(archive.map_files(entry)) for version, entry in entries.items()}
+    maps = {}
+    for version, entry in entries.items():
+        with suppress(RoleError):
+            maps[version] = roles.from_files(archive.map_files(entry))
     said = defaultdict[str, list[tuple[str, int | str]]](list)
     for one in archive.signals():
         said[one.turn].append((one.kind, one.body))
     for correction in archive.corrections():
         said[correction.turn].append(("correction", correction.label))
     refuted = tuple(text for entry in ledger if entry.verdict == "refuted" for text in entry.claim.values())
-    return look(turns, said, maps, router, refuted)
+    return look(turns, said, maps, router, refuted, stop)
 
 
 def look(turns: Sequence[Turn], said: Said, maps: Mapping[str, RoleMap], router: Router,
-         refuted: tuple[str, ...] = ()) -> Seen:
-    """The same of what is given; `maps` by version, oldest first."""
+         refuted: tuple[str, ...] = (), stop: Callable[[], bool] = never) -> Seen:
+    """The same of what is given; `maps` by version, `turns` oldest first: the newest LOOKED of each language, or as
+    many of them as were routed until it was to `stop`."""
     then = {one.id: after.question for one, after in _pairs(turns)}
-    seen = tuple(_turn(one, dict(said.get(one.id, ())), maps.get(one.role_map), router, then.get(one.id, ""))
-                 for one in turns)
+    left, newest = {"en": LOOKED, "ru": LOOKED}, list[SeenTurn]()
+    for one in reversed(turns):
+        language = _language(one.question)
+        left[language] -= 1
+        if left[language] >= 0:
+            newest.append(_turn(one, dict(said.get(one.id, ())), maps.get(one.role_map), router, then.get(one.id, "")))
+        if stop() or max(left.values()) <= 0:
+            break
+    seen = tuple(reversed(newest))
     past = {role.id: role for one in maps.values() for role in one.roles}
     return Seen(seen, {name: role for name, role in past.items() if name not in router.role_map.ids}, refuted)
+
+
+def _language(question: str) -> str:
+    return "ru" if plain.language(question) == "ru" else "en"
 
 
 def _pairs(turns: Sequence[Turn]) -> Iterable[tuple[Turn, Turn]]:
@@ -129,7 +148,7 @@ def _turn(turn: Turn, said: Mapping[str, Any], then: RoleMap | None, router: Rou
         held[str(one.opinion)].append(one.role)
     return SeenTurn(
         turn.id, turn.conversation, turn.time, turn.question, turn.answer,
-        "ru" if plain.language(turn.question) == "ru" else "en", role, router.route(turn.question), turn.route.asked,
+        _language(turn.question), role, router.route(turn.question), turn.route.asked,
         turn.route.abstained,
         then.role(role).sampling.temperature if then is not None and knew else None, said.get("correction"),
         {1: True, -1: False}.get(said.get("thumb", 0)), "regenerated" in said, said.get("edited"), after,

@@ -18,6 +18,7 @@ BETTER, UNTRIED = 0.8, 0.95  # probability with which another temperature must b
 FAR = 0.25       # a change by less is no change
 SLOW = 0.6       # speed of a role, by that of the others, from which on it is slow
 CUT = 0.3        # share of the questions for which the context was too small
+_TEMPERATURE = {"en": "temperature", "ru": "температуре"}
 COUNCILS, ECHO = 8, 0.8  # councils held, share in which one member says what another says
 
 
@@ -55,7 +56,7 @@ def _sampling(seen: Seen, role: Role) -> Iterator[Finding]:
     asked = operation("set_sampling", role=role.id, field="temperature", value=best)
     if asked:
         yield Finding("M7", saved * sure, asked, newest([turn for turn in here if turn.bad] or here), because(
-            "sampling", field="temperature", value=best, role=role.id, n=len(there), gain=_bad(there), now=near,
+            "sampling", field=_TEMPERATURE, value=best, role=role.id, n=len(there), gain=_bad(there), now=near,
             m=len(here), other=_bad(here)), "bits", _rate(here) - _rate(there))
 
 

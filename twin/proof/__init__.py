@@ -59,14 +59,15 @@ class Core:
 def prove(proposal: Proposal, before: Files, after: Files, split: Split, *, core: Core | None = None,
           embedder: bool = True, adapter: Callable[[RoleAdapter], Path] | None = None,
           constitution: str = CONSTITUTION, corrections: Sequence[tuple[str, str]] | None = None,
-          timeout_s: float = SECONDS, cancel: Callable[[], bool] = never) -> Proof:
+          looks: int = 0, timeout_s: float = SECONDS, cancel: Callable[[], bool] = never) -> Proof:
     """Try a proposal: the files of the map as it is, as the operation makes it, on the parts of the evidence.
 
     `embedder`: whether the router reads by meaning, with this machine's one. `adapter` finds the file of a role's
     adapter; None: roles speak without. `corrections` are what the router learned besides the map, those of the training
-    part where none are given: a change then has to add to what corrections do already. A proof of stage S3 has used the
-    window once more. Raises EvaluatorChanged, ModelError (the time was over, it was stopped, the process died), and
-    what a core raises.
+    part where none are given: a change then has to add to what corrections do already. `looks`: how many proofs of this
+    operation, on whatever map, opened a proof set before; each halves the chance of a false yes that is left. A proof
+    of stage S3 has used the window once more. Raises EvaluatorChanged, ModelError (the time was over, it was stopped,
+    the process died), and what a core raises.
     """
     from twin.proof import pin  # here: `python -m twin.proof.pin` would find itself imported already
 
@@ -76,8 +77,8 @@ def prove(proposal: Proposal, before: Files, after: Files, split: Split, *, core
     job: dict[str, Any] = {
         "before": _coded(before), "after": _coded(after),
         "operation": proposal.operation.model_dump(mode="json"), "metric": operations.metric(proposal.operation),
-        "level": level_of(proposal.operation.op), "train": plain(split.train), "select": plain(split.select),
-        "proof": plain(split.proof), "embedder": embedder, "constitution": constitution, "corrections": corrections,
+        "level": level_of(proposal.operation.op, looks), **plain(split),
+        "embedder": embedder, "constitution": constitution, "corrections": corrections,
         "core": None if core is None else {**asdict(core), "path": str(core.path)}}
     found = _run(job, _weights(before, after, adapter), timeout_s, cancel)
     if found["evaluator"] != pin.check() or found["evaluator"] != pinned:
@@ -86,7 +87,8 @@ def prove(proposal: Proposal, before: Files, after: Files, split: Split, *, core
         proposal=proposal.hash, base=proposal.base, evaluator=pinned, scorer=found["scorer"],
         verdict=found["verdict"], stage=found["stage"], reason=found["reason"], made=datetime.now(UTC),
         gain=found["gain"] and Gain(**found["gain"]), others=tuple(Gain(**one) for one in found["others"]),
-        controls=found["controls"], window=split.window, use=split.used + (found["stage"] == "S3"),
+        controls=found["controls"], window=split.window,
+        use=split.used + (found["stage"] == "S3" and split.window != ""),
         needed=found["needed"], samples=tuple(Sample(**one) for one in found["samples"]), cost=found["cost"])
 
 

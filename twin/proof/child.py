@@ -72,10 +72,10 @@ def _judged(job: Mapping[str, Any], folder: Path, engine: Engine | None, embedde
 
     before, after = (Under(_map(job[name]), embedder, corrections=[tuple(one) for one in job["corrections"]],
                            constitution=job["constitution"], adapter=weights) for name in ("before", "after"))
-    bits = Bits(engine) if engine is not None else None
+    op, bits = operations.parse(job["operation"]), Bits(engine) if engine is not None else None
     train, select, proof = (read(job[part]) for part in ("train", "select", "proof"))
     made = judge(Case(job["metric"], job["level"], before, after, train, select, proof, bits,
-                      _same(operations.parse(job["operation"]))))
+                      _same(op), operations.target(op)))
     drift = bits.drift() if bits else 0.0
     if drift > UNSTEADY:
         made = unproven(made.stage, "unsteady", drift=drift)

@@ -39,10 +39,11 @@ ITEMS, CONVERSATIONS = 60, 12  # texts of the proof set to look at, and their co
 # Of them such that the change touches. 2,500 nulls each of normal, exponential and lognormal gains with tails to the
 # bad side, a tenth to a quarter of 72 to 96 texts in 12 or 16 conversations touched: the bound at 99 % accepts .006 to
 # .037, with S2 before it .003 to .021. Asking for 12 in 6 instead accepts as many.
-TOUCHED, TOUCHED_IN = 8, 5
-SCREEN, SELECT = 16, 60        # texts of the training and the selection part that are scored at most, the newest
+TOUCHED, TOUCHED_IN = 8, 5     # more conversations where a bound at the level could not be told from so few: `fewest`
+SCREEN, SELECT = 12, 24        # texts of the training and the selection part that are scored at most, the newest
+SCORED = 120                   # of the proof set, of those that it touches
 SPREAD = 0.34                  # of a paired gain, where too few were seen to tell: measured once (thinking.md 2c)
-CONTROLS, ANSWER = 40, 48      # texts under the controls, tokens of the three answers shown
+CONTROLS, ANSWER = 24, 32      # texts under the controls, tokens of the three answers shown
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,19 @@ class _Part:
         return {"n": len(self.looked), "clusters": talks(self.looked), "touched": len(self.touched),
                 "where": talks(self.touched)}
 
-    @property
-    def enough(self) -> bool:
+    def enough(self, level: float) -> bool:
         return (len(self.looked) >= ITEMS and talks(self.looked) >= CONVERSATIONS and len(self.touched) >= TOUCHED
-                and talks(self.touched) >= TOUCHED_IN)
+                and talks(self.touched) >= fewest(talks(self.looked), level))
+
+
+def fewest(among: int, level: float) -> int:
+    """Of so many conversations, how many the change must touch for a bound at this level: a resample that draws none
+    of them, or one alone, tells nothing of their spread, and counts against the change. 7 of 16 at 99 %."""
+    def blind(k: int) -> float:
+        none, one = ((among - k) / among) ** among, ((among - k + 1) / among) ** among
+        return none + k * (one - none)
+
+    return next((k for k in range(TOUCHED_IN, among) if blind(k) < 1 - level), max(among, TOUCHED_IN))
 
 
 def by_bits(case: Case, bits: Bits) -> Ruling:
@@ -74,20 +84,20 @@ def by_bits(case: Case, bits: Bits) -> Ruling:
     chosen = [pair.gain for pair in pairs(bits, case.before, case.after, select.touched[-SELECT:])]
     if chosen and fmean(chosen) < 0:
         return rejected("S2", "worse selected", n=len(chosen), value=fmean(chosen))
-    if proof.enough:
+    if proof.enough(case.level):
         return _proven(case, bits, proof)
     seen = [*screen, *chosen]
     gain = Gain("bits", fmean(seen), math.nan, case.level, len(seen),
                 talks([*train.touched[-SCREEN:], *select.touched[-SELECT:]])) if seen else None
     return unproven("S2", "few texts", _missing(case, parts, seen), gain, items=ITEMS, talks=CONVERSATIONS,
-                    least=TOUCHED, fewest=TOUCHED_IN, **proof.figures)
+                    least=TOUCHED, fewest=_fewest(case, proof), **proof.figures)
 
 
 def _parts(case: Case, engine: Engine) -> tuple[_Part, _Part, _Part]:
     """The parts of the evidence. What counts is decided by how many there are, before anything is scored."""
     looked = [unlearned(part.said, case.before.role_map, case.after.role_map)[-PROVE:]
               for part in (case.train, case.select, case.proof)]
-    acted = [touched(engine, case.before, case.after, items) for items in looked]
+    acted = [touched(engine, case.before, case.after, items)[-SCORED:] for items in looked]
     kept = [[item for item in items if item.kind == "kept"] for items in acted]
     if len(kept[-1]) >= TOUCHED and talks(kept[-1]) >= TOUCHED_IN:
         acted = kept
@@ -113,30 +123,39 @@ def _proven(case: Case, bits: Bits, proof: _Part) -> Ruling:
     if not (bound.low > 0 and bound.mean >= DELTA):
         more = statistics.needed(bound.error * math.sqrt(len(found)), max(bound.mean, DELTA), case.level) - len(found)
         needed = max(1, math.ceil(more * len(proof.looked) / len(found)))
-        return replace(made, verdict="unproven", reason=said("unsure", needed, **figures), needed=needed)
+        reason = said("unsure" if math.isfinite(bound.low) else "unbounded", needed, **figures)
+        return replace(made, verdict="unproven", reason=reason, needed=needed)
     if controls.get("placebo", math.inf) <= controls["after"]:
         return replace(made, reason=said("placebo", placebo=controls["placebo"], after=controls["after"]))
-    return accepted_unless_worse(made, "accepted bits", **figures)
+    return accepted_unless_worse(case, made, "accepted bits", **figures)
 
 
 def bound_of(found: Sequence[Pair], looked: Sequence[Said], level: float) -> statistics.Bound:
-    """The mean gain over touched texts and its lower bound over all conversations looked at."""
+    """The mean gain over touched texts and its lower bound over all conversations looked at; a bound that cannot be
+    told is NaN."""
     gains = [*(pair.gain for pair in found), *(0.0 for _ in looked)]
     weights = [*(1.0 for _ in found), *(0.0 for _ in looked)]
     where = [*(pair.item.conversation for pair in found), *(item.conversation for item in looked)]
-    return statistics.bootstrap_t(gains, where, weights, level=level)
+    bound = statistics.bootstrap_t(gains, where, weights, level=level)
+    return bound if math.isfinite(bound.low) else bound._replace(low=math.nan)
+
+
+def _fewest(case: Case, proof: _Part) -> int:
+    return fewest(max(talks(proof.looked), CONVERSATIONS), case.level)
 
 
 def _missing(case: Case, parts: Sequence[_Part], seen: Sequence[float]) -> float:
     """Messages until the proof set meets its floors and has the power to see the gain (80 %). What is said from now on
     is all proof: the window stays open."""
     proof = parts[-1]
-    looked, acted = (sum(map(len, kind)) for kind in zip(*((part.looked, part.touched) for part in parts), strict=True))
+    looked, acted, acted_in = (sum(len(part.looked) for part in parts), sum(len(part.touched) for part in parts),
+                               sum(talks(part.touched) for part in parts))
     spread = stdev(seen) if len(seen) >= 5 else SPREAD
     wanted = statistics.needed(spread, max(fmean(seen) if seen else 0.0, DELTA), case.level)
     per_talk = looked / max(sum(talks(part.looked) for part in parts), 1)
     return max(ITEMS - len(proof.looked), (CONVERSATIONS - talks(proof.looked)) * per_talk,
-               (max(TOUCHED, wanted) - len(proof.touched)) * looked / max(acted, 1))
+               (max(TOUCHED, wanted) - len(proof.touched)) * looked / max(acted, 1),
+               (_fewest(case, proof) - talks(proof.touched)) * looked / max(acted_in, 1))
 
 
 def _clearly_below(gains: Sequence[float]) -> bool:

@@ -7,7 +7,7 @@ Both maps are asked about one item before the next: what their prompts share is 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from twin import roles, text
 from twin.evidence import Labelled, Said
@@ -134,7 +134,7 @@ class Bits:
         self.engine = engine
         self.tokens = 0
         self._known: dict[Asked, Score] = {}
-        self._read: tuple[Segment, ...] = ()
+        self._read: tuple[Segment, ...] | None = None
 
     def __call__(self, asked: Asked) -> Score:
         """Raises what Engine.score raises."""
@@ -154,6 +154,7 @@ class Bits:
 
     def drift(self) -> float:
         """By how many bits the first text it scored differs when it is scored once more; 0 where nothing was."""
+        self._read = None  # answers may have been written since
         for asked, score in self._known.items():
             return abs(sum(self._score(asked).bits) - sum(score.bits))
         return 0.0
@@ -177,8 +178,18 @@ def pairs(bits: Bits, before: Under, after: Under, items: Sequence[Said]) -> lis
         if _same(old, new):
             made[place] = Pair(item, unread, unread, False, told)
         else:
-            made[place] = Pair(item, bits(old), bits(new), True, told)
+            first, then = (_read_once(old), _read_once(new)) if old.prompt == new.prompt else (old, new)
+            made[place] = Pair(item, bits(first), bits(then), True, told)
     return [made[place] for place in range(len(items))]
+
+
+def _read_once(asked: Asked) -> Asked:
+    """The same with all but the end of the prompt as its prefix: a core reads it once for two temperatures. Where
+    adapters would read the parts differently it stays as it is."""
+    made = asked.prompt
+    if made.adapters:
+        return asked
+    return replace(asked, prompt=replace(made, prefix=(*made.prefix, *made.tail[:-1]), tail=made.tail[-1:]))
 
 
 def touched(engine: Engine, before: Under, after: Under, items: Sequence[Said]) -> list[Said]:
@@ -234,11 +245,11 @@ def rerouted(before: Under, after: Under, messages: Iterable[str]) -> float:
 
 # ---- what a map costs ------------------------------------------------------------------------------------------------
 
-def header_tokens(under: Under, items: Sequence[Said], count: Callable[[str], int]) -> float:
-    """Mean tokens of the headers these items are answered under; of all headers where there are no items."""
+def header_lengths(under: Under, items: Sequence[Said], count: Callable[[str], int]) -> list[int]:
+    """Tokens of the header that each of these items is answered under; of all headers where there are no items."""
     told = [roles.header(under.role(item), tongue(item)) for item in items] or _headers(under.role_map)
     known = {one: count(one) for one in dict.fromkeys(told)}
-    return sum(known[one] for one in told) / len(told)
+    return [known[one] for one in told]
 
 
 def _headers(role_map: RoleMap) -> list[str]:

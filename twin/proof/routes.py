@@ -10,8 +10,9 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean, pstdev
+from typing import Any
 
-from twin.evidence import Evidence
+from twin.evidence import Evidence, Rated
 from twin.proof import statistics
 from twin.proof.case import (
     Case,
@@ -19,15 +20,17 @@ from twin.proof.case import (
     accepted_unless_worse,
     other_bits,
     other_length,
+    other_routes,
     rejected,
     talks,
+    unchecked,
     unproven,
 )
 from twin.proof.metrics import Choice, choices, rerouted
 from twin.proof.words import said
 from twin.proposals import Gain, Sample
 
-RATINGS, LIKED = 40, 0.95  # ratings under both maps together; how probable it must be that the share of good ones rose
+RATINGS, RATED_IN = 10, 5  # ratings under each of the two maps, and their conversations
 SHOWN = 3
 
 
@@ -61,19 +64,19 @@ def _proven(case: Case, select: Sequence[Choice], proof: Sequence[Choice]) -> Ru
                       "p": p, "changed conversations": len(nets),
                       "rerouted": rerouted(case.before, case.after, [one.text for one in case.proof.said
                                                                      if one.kind == "next"])})
-    unchecked = () if case.bits else ("bits",)
+    left_out = unchecked(case, made.others)
     if nets and sum(nets) <= 0:
-        return replace(made, reason=said("no routes", 0, unchecked, **figures))
+        return replace(made, reason=said("no routes", 0, left_out, **figures))
     if p < 1 - case.level:
-        return accepted_unless_worse(made, "accepted router", unchecked, **figures)
+        return accepted_unless_worse(case, made, "accepted router", **figures)
     per_change = _per_change(case, select, proof)
     if len(nets) < least:
         needed = max(1, math.ceil((least - len(nets)) * per_change))
-        reason = said("few changes", needed, unchecked, changed=len(nets), least=least)
+        reason = said("few changes", needed, left_out, changed=len(nets), least=least)
     else:
         more = statistics.needed(pstdev(nets), fmean(nets), case.level) - len(nets)
         needed = max(1, math.ceil(more * per_change))
-        reason = said("unsure routes", needed, unchecked, **figures)
+        reason = said("unsure routes", needed, left_out, **figures)
     return replace(made, verdict="unproven", reason=reason, needed=needed)
 
 
@@ -132,27 +135,41 @@ def _shown(found: Sequence[Choice]) -> tuple[Sample, ...]:
 # ---- ratings ---------------------------------------------------------------------------------------------------------
 
 def by_ratings(case: Case) -> Ruling | None:
-    """The ruling on a change that was tried; None where no answer of the second map was rated."""
+    """The ruling on a change that was tried, by the ratings of whom it changes; None where none were given since. A
+    conversation counts once, by its share of good ratings: a mood is no ten opinions."""
     before, after = (_rated(case, under.role_map.version) for under in (case.before, case.after))
-    if not sum(after):
+    if not after:
         return None
-    n = sum(before) + sum(after)
-    value = statistics.better(*after, *before)
-    rates = [good / (good + bad) if good + bad else math.nan for good, bad in (after, before)]
-    gain = Gain("feedback", rates[0] - rates[1], math.nan, LIKED, n, n)
-    controls = {"before": rates[1], "after": rates[0], "probability": value}
-    if n < RATINGS:
-        return replace(unproven("S0", "few ratings", RATINGS - n, gain, n=n, least=RATINGS), controls=controls)
-    made = Ruling("rejected", "S3", said("unsure ratings", value=value, n=n, least=LIKED), gain,
-                  (other_length(case),), controls)
-    if value >= LIKED:
-        return accepted_unless_worse(made, "accepted feedback", value=value, n=n)
+    then, now = _shares(before), _shares(after)
+    controls = {name: fmean(shares) for name, shares in (("before", then), ("after", now)) if shares}
+    missing = sum(max(RATINGS - len(rated), RATED_IN - talks(rated), 0) for rated in (before, after))
+    if missing:
+        made = unproven("S0", "few ratings", missing, n=len(after), before=len(before), least=RATINGS, talks=RATED_IN)
+        return replace(made, controls=controls)
+    counts = sum(now), len(now) - sum(now), sum(then), len(then) - sum(then)
+    value, n, clusters = statistics.better(*counts), len(before) + len(after), talks([*before, *after])
+    gain = Gain("feedback", fmean(now) - fmean(then), statistics.rise(*counts, case.level), case.level, n, clusters)
+    figures: dict[str, Any] = {"value": value, "n": n, "clusters": clusters, "level": case.level}
+    others = (*other_bits(case), *other_routes(case), other_length(case))
+    made = Ruling("rejected", "S3", said("unsure ratings", **figures), gain, others, {**controls, "probability": value})
+    if value >= case.level:
+        return accepted_unless_worse(case, made, "accepted feedback", **figures)
     return made if value < 0.5 else replace(made, verdict="unproven", needed=n,
-                                            reason=said("unsure ratings", n, value=value, n=n, least=LIKED))
+                                            reason=said("unsure ratings", n, **figures))
 
 
-def _rated(case: Case, version: str) -> tuple[int, int]:
-    """(good, bad) under a version of the map, in all parts: a rating is given once and proves one change."""
+def _rated(case: Case, version: str) -> list[Rated]:
+    """Ratings of whom the operation changes, under a version of the map, in all parts: a rating is given once and
+    proves one change."""
     parts: tuple[Evidence, ...] = (case.train, case.select, case.proof)
-    counts = Counter(one.good for part in parts for one in part.rated if one.role_map == version)
-    return counts[True], counts[False]
+    whose = case.target.removeprefix("role:")
+    return list({one.turn: one for part in parts for one in part.rated
+                 if one.role_map == version and whose in ("", one.role)}.values())
+
+
+def _shares(rated: Sequence[Rated]) -> list[float]:
+    """By conversation: the share of good ratings."""
+    found: defaultdict[str, list[bool]] = defaultdict(list)
+    for one in rated:
+        found[one.conversation].append(one.good)
+    return [fmean(some) for some in found.values()]

@@ -3,12 +3,13 @@
 `bootstrap_t`: a one-sided lower bound of a mean that holds for skewed gains and few conversations, where percentiles
 accept too much (Efron and Tibshirani 1993, 12.5; conversations resampled whole, Davison and Hinkley 1997, 3.8).
 `signs`: the exact test for right and wrong (McNemar's where each conversation holds one change). `better`: ratings.
-numpy only; every figure is the same each time it is asked.
+Every figure is the same each time it is asked.
 """
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterable, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,7 @@ Floats = NDArray[np.float64]
 
 DRAWS, SEED = 5000, 0
 GRID = 4001  # points of a share between 0 and 1
-# (z of the level + z of 80 % power) squared: n for 80 % power is that often (sd / delta)^2.
-_POWER = {0.99: 10.0, 0.95: 6.2}
+POWER = 0.8
 
 
 class Bound(NamedTuple):
@@ -62,8 +62,10 @@ def bounds(above: Floats, below: Floats, *, level: float = 0.99, draws: int = DR
 
     t* = (mean* - mean) / error* over resamples, the error by linearisation of the ratio; the bound is mean - error
     times the quantile of t* at `level`. A resample without spread tells nothing of t and counts as beyond any bound on
-    the side that makes the bound lower. Where all clusters say the same the bound is the mean.
+    the side that makes the bound lower. Where all clusters say the same the bound is the mean. A level that so many
+    draws cannot tell gets more.
     """
+    draws = max(draws, math.ceil(2 / (1 - level)))
     m, size = above.shape
     means = above.sum(axis=1) / below.sum(axis=1)
     if size < 2:
@@ -109,24 +111,35 @@ def least_signs(level: float) -> int:
     return math.floor(-math.log2(1 - level)) + 1
 
 
-def better(good: int, bad: int, good_before: int, bad_before: int) -> float:
-    """P(the share of good ratings is higher now than before), each share Beta(1 + good, 1 + bad); 0..1."""
+def better(good: float, bad: float, good_before: float, bad_before: float) -> float:
+    """P(the share of good ratings is higher now than before), each share Beta(1 + good, 1 + bad); 0..1. Counts may be
+    fractions."""
     x = (np.arange(GRID) + 0.5) / GRID
     now, before = _beta(x, good, bad), _beta(x, good_before, bad_before)
     below = np.cumsum(before) - before / 2
     return float((now * below).sum())
 
 
-def _beta(x: Floats, good: int, bad: int) -> Floats:
+def rise(good: float, bad: float, good_before: float, bad_before: float, level: float = 0.99) -> float:
+    """The lower bound at `level` of how much higher the share of good ratings is now, by the same shares."""
+    rng = np.random.default_rng(SEED)
+    draws = max(4 * DRAWS, math.ceil(20 / (1 - level)))
+    now, before = rng.beta(1 + good, 1 + bad, draws), rng.beta(1 + good_before, 1 + bad_before, draws)
+    return float(np.quantile(now - before, 1 - level))
+
+
+def _beta(x: Floats, good: float, bad: float) -> Floats:
     logs = good * np.log(x) + bad * np.log1p(-x)
     shares = np.exp(logs - logs.max())
     return np.asarray(shares / shares.sum(), dtype=np.float64)
 
 
 def needed(sd: float, delta: float, level: float = 0.99) -> int:
-    """Items for 80 % power to see a mean of `delta` at this level (0.95, 0.99) where single ones spread by `sd`: 10.0
-    (sd / delta)^2 at 99 %, 6.2 at 95 %. Raises UsageError for a delta that is not above 0 and another level."""
-    if not delta > 0 or level not in _POWER:
+    """Items for 80 % power to see a mean of `delta` at this level where single ones spread by `sd`: the squared sum of
+    both normal quantiles (10.0 at 99 %, 6.2 at 95 %) times (sd / delta)^2. Raises UsageError for a delta that is not
+    above 0 and a level that is not between 0 and 1."""
+    if not (delta > 0 and 0 < level < 1):
         raise UsageError(f"How many items show a gain of {delta:g} at {level:g} cannot be said.",
-                         f"Give a gain above 0 and one of {', '.join(map(str, _POWER))}.")
-    return max(1, math.ceil(_POWER[level] * (sd / delta) ** 2))
+                         "Give a gain above 0 and a level between 0 and 1.")
+    normal = NormalDist()
+    return max(1, math.ceil(((normal.inv_cdf(level) + normal.inv_cdf(POWER)) * sd / delta) ** 2))

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 
 _EN = {
     "accepted bits": "Better by {value:.3f} bits a token on {touched} of {n} texts of yours that it touches, and by at "
-                     "least {low:.3f} with {level:.0%} certainty; nothing else got worse.",
+                     "least {low:.3f} with {level} certainty; nothing else got worse by more than the margin.",
     "accepted router": "{won} messages more go where you said, {lost} fewer, in {clusters} conversations (p = {p:.3f}) "
-                       "and nothing else got worse.",
-    "accepted feedback": "Answers are liked more than before with a probability of {value:.0%}, by {n} ratings.",
+                       "and nothing else got worse by more than the margin.",
+    "accepted feedback": "Answers are liked more than before with a probability of {value:.1%}, by {n} ratings in "
+                         "{clusters} conversations; nothing else got worse by more than the margin.",
     "broken": "The map it makes cannot be read: {why}",
     "other map": "The map to be proven is not the one that the operation makes.",
     "worse first": "On {n} texts of the training part it is clearly worse ({value:.3f} bits a token).",
@@ -20,14 +21,18 @@ _EN = {
     "few labels": "Too little to tell: in {clusters} conversations of the proof set you said whom a message was for; "
                   "at least {least} are needed that differ.",
     "few changes": "Too little to tell: {changed} conversations show a difference; {least} all one way are needed.",
-    "few ratings": "Too little to tell: {n} ratings of answers under the two maps; {least} are needed.",
+    "few ratings": "Too little to tell: {n} ratings of such answers since the change and {before} before it; {least} "
+                   "of each, in {talks} conversations, are needed.",
     "no gain": "No gain: {value:.3f} bits a token on {touched} texts that it touches.",
     "no routes": "No gain: {won} messages more go where you said, {lost} fewer.",
     "small": "The gain of {value:.3f} bits a token is too small to be worth a change (at least {delta:.2f}).",
     "unsure": "Perhaps better, by {value:.3f} bits a token on {touched} texts, but it may be chance (lower bound "
-              "{low:.3f} at {level:.0%}).",
+              "{low:.3f} at {level}).",
+    "unbounded": "Perhaps better, by {value:.3f} bits a token on {touched} texts, but in too few conversations "
+                 "({where}) to be sure at {level}.",
     "unsure routes": "Perhaps better ({won} messages more, {lost} fewer), but it may be chance (p = {p:.3f}).",
-    "unsure ratings": "Liked more with a probability of {value:.0%} by {n} ratings; {least:.0%} are needed.",
+    "unsure ratings": "Perhaps liked more, with a probability of {value:.1%} by {n} ratings in {clusters} "
+                      "conversations; {level} are needed.",
     "placebo": "A neutral text of the same length does as well ({placebo:.3f} bits a token; this one {after:.3f}).",
     "others": "It costs too much elsewhere: {names}.",
     "no core": "It shows in what a core foresees, and there is no core here: fetch one, or try it out.",
@@ -40,10 +45,11 @@ _EN = {
 }
 _RU = {
     "accepted bits": "Лучше на {value:.3f} бит на токен на {touched} из {n} ваших текстов, которые это затрагивает, и "
-                     "не меньше чем на {low:.3f} с уверенностью {level:.0%}; остальное не стало хуже.",
+                     "не меньше чем на {low:.3f} с уверенностью {level}; остальное не стало хуже больше допустимого.",
     "accepted router": "Туда, куда вы сказали, идут на {won} сообщений больше и на {lost} меньше, разговоров: "
-                       "{clusters} (p = {p:.3f}); остальное не стало хуже.",
-    "accepted feedback": "Ответы нравятся больше, чем раньше, с вероятностью {value:.0%}; оценок: {n}.",
+                       "{clusters} (p = {p:.3f}); остальное не стало хуже больше допустимого.",
+    "accepted feedback": "Ответы нравятся больше, чем раньше, с вероятностью {value:.1%}; оценок: {n}, разговоров: "
+                         "{clusters}; остальное не стало хуже больше допустимого.",
     "broken": "Карта, которая получается, не читается: {why}",
     "other map": "Проверяемая карта - не та, которую делает операция.",
     "worse first": "На {n} текстах обучающей части она явно хуже ({value:.3f} бит на токен).",
@@ -55,15 +61,19 @@ _RU = {
     "few labels": "Данных мало: в проверочной части вы сказали, кому было сообщение, в разговорах числом {clusters}; "
                   "нужно не меньше {least}, и с различием.",
     "few changes": "Данных мало: разница видна в разговорах числом {changed}; нужно {least}, и все в одну сторону.",
-    "few ratings": "Данных мало: оценок ответов при двух картах {n}; нужно {least}.",
+    "few ratings": "Данных мало: таких оценок после изменения {n}, до него {before}; нужно тех и других не меньше "
+                   "{least}, разговоров не меньше {talks}.",
     "no gain": "Выигрыша нет: {value:.3f} бит на токен на затронутых текстах числом {touched}.",
     "no routes": "Выигрыша нет: верных сообщений больше на {won}, меньше на {lost}.",
     "small": "Выигрыш {value:.3f} бит на токен мал, чтобы ради него менять карту (нужно не меньше {delta:.2f}).",
     "unsure": "Возможно, лучше: на {value:.3f} бит на токен на {touched} текстах, но это может быть случайность "
-              "(нижняя граница {low:.3f} при {level:.0%}).",
+              "(нижняя граница {low:.3f} при {level}).",
+    "unbounded": "Возможно, лучше: на {value:.3f} бит на токен на {touched} текстах, но разговоров слишком мало "
+                 "({where}) для уверенности {level}.",
     "unsure routes": "Возможно, лучше (сообщений больше на {won}, меньше на {lost}), но это может быть случайность "
                      "(p = {p:.3f}).",
-    "unsure ratings": "Нравится больше с вероятностью {value:.0%} по оценкам числом {n}; нужно {least:.0%}.",
+    "unsure ratings": "Возможно, нравится больше: с вероятностью {value:.1%}, оценок {n}, разговоров {clusters}; нужно "
+                      "{level}.",
     "placebo": "Нейтральный текст той же длины не хуже ({placebo:.3f} бит на токен, этот {after:.3f}).",
     "others": "Слишком дорого обходится другое: {names}.",
     "no core": "Это видно по тому, что предсказывает ядро, а ядра здесь нет: загрузите его или попробуйте так.",
@@ -79,7 +89,9 @@ _MORE = {"en": "It takes about {n} more messages of yours.", "ru": "Нужно �
 
 
 def said(name: str, needed: int = 0, unchecked: tuple[str, ...] = (), **figures: object) -> dict[str, str]:
-    """A reason by language. `names` among the figures are metrics, named in each language."""
+    """A reason by language. `names` among the figures are metrics, named in each language; `level` is a share."""
+    if isinstance(level := figures.get("level"), float):
+        figures["level"] = f"{100 * level:.6g}%"
     found = {}
     for tongue, words in WORDS.items():
         def named(metrics: object, words: Mapping[str, str] = words) -> str:
