@@ -324,7 +324,7 @@ def sixteen(core: Path, adapters: Path) -> RoleMap:
         made.append(Role(
             id=f"role{number:02}", title=Bilingual(en=f"Role {number}"), purpose=Bilingual(en=f"Thinks of {number}."),
             sections=Sections(en=Instructions(stance=f"You are number {number}.")), adapter=lora,
-            sampling=RoleSampling(temperature=0.0, max_tokens=96), examples=(f"What of number {number}?",)))
+            sampling=RoleSampling(temperature=0.0, max_tokens=48), examples=(f"What of number {number}?",)))
     return RoleMap(tuple(made), council=CouncilPolicy(max_n=16))
 
 

@@ -204,9 +204,9 @@ def test_killed_while_a_trial_begins_or_ends_by_itself_nothing_is_half_way(base:
     *killed, ended = crashed(begun, tmp_path / "ended", "end", made.id)
     for home in killed:
         one = stands(home)
-        assert one in {(after, "on trial"), (before, "rolled back")}
+        assert one in {(after, "on trial"), (before, "unproven")}
         assert (consent_of(home).trial() is not None) == (one[1] == "on trial")
-    assert stands(ended) == (before, "rolled back")
+    assert stands(ended) == (before, "unproven")
     assert roles.on_disk(ended.roles) == roles.on_disk(base.roles)
 
 
