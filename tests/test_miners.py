@@ -14,7 +14,7 @@ import pytest
 
 from tests import generated
 from tests.bench import planted
-from twin import miners, operations, roles
+from twin import examples, miners, operations, roles
 from twin.archive import Archive
 from twin.home import Home
 from twin.linear import Lexicon
@@ -270,7 +270,7 @@ def test_an_empty_home_has_nothing_to_propose(tmp_path: Path) -> None:
 
 def test_likeness_in_blocks_is_that_of_the_whole() -> None:
     texts = [*FUGUES, *roles.seed().role("critic").examples, "", FUGUES[0]]
-    whole = sum(Lexicon([kind(text) for text in texts]).among() for kind in (likeness.stems, likeness.pieces)) / 2
+    whole = sum(Lexicon([kind(text) for text in texts]).among() for kind in (examples.stems_of, examples.pieces_of)) / 2
     likeness_of = likeness.among(texts)
     assert likeness_of.dtype == np.float32
     assert np.abs(likeness_of - whole).max() < 1e-5

@@ -20,7 +20,7 @@ from twin.types import Embedder, Example
 _SHARES = (0.0, 0.15, 0.3, 0.5, 0.7, 0.85)
 # exp(2 (cosine - 1)): with 10 examples of each of 77 intents 0.6 points better than the bare cosine; 1 to 4 are alike.
 _WIDTH = 2.0
-_NOISE = 0.15  # ridge: 0.1 to 0.6 are alike in what is right, the smaller the better to tell what is strange
+NOISE = 0.15  # ridge: 0.1 to 0.6 are alike in what is right, the smaller the better to tell what is strange
 _FEW = 12  # examples below which nothing is fitted
 # A message is strange when less speaks for it than for this share of the examples themselves, left out; where examples
 # of 'none' say what is strange and an embedder reads them, than for any of them.
@@ -101,14 +101,14 @@ class Model:
         texts = [row.request for row in rows]
         if named:
             texts += [plain.clean(name).replace("_", " ").replace("-", " ") for name in labels]
-        self.words, self.pieces = Lexicon([_words(text) for text in texts]), Lexicon([_pieces(text) for text in texts])
+        self.words, self.pieces = (Lexicon([read(text) for text in texts]) for read in (stems_of, pieces_of))
         kernel = self._mix(texts, readers)
         if named and not self._names_speak(kernel):
             kernel = kernel[:len(rows), :len(rows)]
         self.used = len(kernel)
         columns = np.concatenate([self.column, np.arange(self.used - len(rows))])
         targets = np.eye(len(labels) + 1)[columns]
-        self.linear = Linear.fit(kernel, targets, _NOISE)
+        self.linear = Linear.fit(kernel, targets, NOISE)
         if (self.own & self.claimed).sum() >= _FEW and len(labels) > 1:
             self._calibrate(kernel, targets)
         else:
@@ -141,7 +141,7 @@ class Model:
             return 0.5
         asked, errors = targets[:, -1] == 0, []
         for share in _SHARES:
-            missed = targets - Linear.fit((1 - share) * lexical + share * dense, targets, _NOISE).left_out()
+            missed = targets - Linear.fit((1 - share) * lexical + share * dense, targets, NOISE).left_out()
             errors.append(float((missed[asked]**2).sum()))
         return _SHARES[int(np.argmin(errors))]
 
@@ -154,7 +154,7 @@ class Model:
         """How sure a score makes and from where on a message is strange, by the own examples, left out."""
         own = np.concatenate([self.own, np.ones(self.used - len(self.rows), dtype=bool)])
         inside = kernel[np.ix_(own, own)]
-        scores = Linear.fit(inside, targets[own], _NOISE).left_out()
+        scores = Linear.fit(inside, targets[own], NOISE).left_out()
         np.fill_diagonal(inside, -1)
         asked = np.flatnonzero(self.claimed[self.own])  # rows that are examples of a label
         inside[:, len(self.claimed[self.own]):] = -1  # names are no neighbours
@@ -177,7 +177,7 @@ class Model:
     def likeness(self, request: str) -> tuple[Floats, bool]:
         """(n,): likeness of a message to each example (and name), about 0..1; and whether anything at all is known of
         it: words, or parts of words, that an example of a label has, or an embedder that finds it near one."""
-        lexical = (self.words.cosines(_words(request)) + self.pieces.cosines(_pieces(request))) / 2
+        lexical = (self.words.cosines(stems_of(request)) + self.pieces.cosines(pieces_of(request))) / 2
         claimed = np.flatnonzero(self.claimed)
         spoken = bool((lexical[claimed] > self.least).any())
         if self.reader is None:
@@ -224,13 +224,13 @@ def _evidence(scores: Floats, nearest: Floats) -> Floats:
     return np.asarray(best + 2 * nearest - np.sqrt(np.maximum((scores**2).sum(axis=1) - best**2, 0)))
 
 
-def _words(text: str) -> list[str]:
+def stems_of(text: str) -> list[str]:
     """Stems, pairs of neighbouring stems, and the first stem marked: requests open with their verb."""
     stems = ["^", *plain.stems(text)]
     return stems[1:] + [f"{left} {right}" for left, right in pairwise(stems)]
 
 
-def _pieces(text: str) -> list[str]:
+def pieces_of(text: str) -> list[str]:
     """Character 3- to 5-grams inside words: they bridge forms and spellings that stems keep apart."""
     padded = [f" {word} " for word in plain.words(text)]
     return [word[i:i + n] for word in padded for n in (3, 4, 5) for i in range(len(word) - n + 1)]

@@ -7,16 +7,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from twin import text as plain
+from twin.examples import NOISE, pieces_of, stems_of
 from twin.linear import Floats, Linear
 from twin.types import never
 
-NOISE = 0.15  # ridge, as in twin.examples
 BLOCK = 4096  # features that are multiplied at a time: 40 MB for 2,500 texts
 Singles = NDArray[np.float32]
 
@@ -25,22 +23,10 @@ class Stopped(Exception):
     """There is no more time."""
 
 
-def stems(text: str) -> list[str]:
-    """Stems, pairs of neighbouring ones, and the first one marked."""
-    found = ["^", *plain.stems(text)]
-    return found[1:] + [f"{left} {right}" for left, right in pairwise(found)]
-
-
-def pieces(text: str) -> list[str]:
-    """Character 3- to 5-grams inside words."""
-    padded = [f" {word} " for word in plain.words(text)]
-    return [word[i:i + n] for word in padded for n in (3, 4, 5) for i in range(len(word) - n + 1)]
-
-
 def among(texts: Sequence[str], stop: Callable[[], bool] = never) -> Singles:
     """(n, n): how alike the texts are, 0..1. Raises Stopped, asked between blocks."""
-    found = _cosines([stems(text) for text in texts], stop)
-    found += _cosines([pieces(text) for text in texts], stop)
+    found = _cosines([stems_of(text) for text in texts], stop)
+    found += _cosines([pieces_of(text) for text in texts], stop)
     found /= 2
     return found
 

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from twin import text as plain
+from twin.examples import NOISE
 from twin.linear import Floats, Linear
 from twin.mining.finding import LEAST, Finding, because, newest, operation, words
-from twin.mining.likeness import NOISE, Singles, Sorting, Stopped, among, auc, clusters, silhouette
+from twin.mining.likeness import Singles, Sorting, Stopped, among, auc, clusters, silhouette
 from twin.mining.seen import Seen, SeenTurn
 from twin.operation_schema import EXAMPLE
 from twin.roles import SECTIONS, Role, RoleMap

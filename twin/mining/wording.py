@@ -13,9 +13,9 @@ import numpy as np
 from twin import text as plain
 from twin.cues import any_of
 from twin.cues import plain as folded
+from twin.examples import stems_of
 from twin.linear import Lexicon
 from twin.mining.finding import LEAST, Finding, because, newest, operation, words
-from twin.mining.likeness import stems
 from twin.mining.seen import Seen, SeenTurn
 from twin.roles import SECTIONS, Role, RoleMap
 
@@ -52,7 +52,7 @@ def _swapped(seen: Seen, role_map: RoleMap, language: str) -> Iterator[Finding]:
     told = [_told(role, language, section) for section in SHOWING for role in roles]
     drawn = [" ".join([role.title.of(language), role.purpose.of(language), *(
         text for text in role.examples if plain.language(text) == language)]) for role in roles]
-    lexicon = Lexicon([stems(text) for text in [*told, *drawn, *(str(turn.kept) for some in kept for turn in some)]])
+    lexicon = Lexicon([stems_of(text) for text in [*told, *drawn, *(str(turn.kept) for some in kept for turn in some)]])
     alike, at = lexicon.among(), np.cumsum([len(told) + n, *map(len, kept)])
     for place, section in enumerate(SHOWING):
         column = slice(place * n, (place + 1) * n)

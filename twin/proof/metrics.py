@@ -148,10 +148,6 @@ class Bits:
         parts = (segment.text for segment in (*asked.prompt.prefix, *asked.prompt.tail) if not segment.special)
         return sum(len(self.engine.tokenize(part)) for part in (*parts, asked.text)) + SPELLED
 
-    def known(self, asked: Asked) -> bool:
-        """Whether it was scored already."""
-        return asked in self._known
-
     def drift(self) -> float:
         """By how many bits the first text it scored differs when it is scored once more; 0 where nothing was."""
         self._read = None  # answers may have been written since
