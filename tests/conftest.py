@@ -18,6 +18,15 @@ if os.environ.get("TWIN_FUZZ"):
     settings.register_profile("fuzz", max_examples=int(os.environ["TWIN_FUZZ"]), derandomize=False, deadline=None)
     settings.load_profile("fuzz")
 
+def pytest_configure() -> None:
+    """Each worker of `pytest -n` stays on one processor, its children too: two cores of two threads each, on two
+    processors, wait for each other at every layer (measured: 1.4 times the time)."""
+    worker, workers = os.environ.get("PYTEST_XDIST_WORKER", ""), int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0"))
+    if worker and hasattr(os, "sched_getaffinity") and workers >= len(os.sched_getaffinity(0)):
+        mine = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {mine[int(worker.removeprefix("gw")) % len(mine)]})
+
+
 SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
 
 

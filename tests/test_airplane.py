@@ -40,7 +40,7 @@ def test_the_shim_really_cuts_the_network(airplane: dict[str, str]) -> None:
 
 
 def test_the_demo_runs_without_a_network_on_the_small_core(airplane: dict[str, str]) -> None:
-    done = demo({**airplane, "TWIN_MODEL": "smollm2-135m", "DEMO_READ": "2"})
+    done = demo({**airplane, "TWIN_MODEL": "smollm2-135m", "DEMO_READ": "1"})
 
     assert done.returncode == 0, done.stderr
     assert not Path(airplane["AIRPLANE_LOG"]).exists()

@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_e5 import packed
-from twin import e5
+from twin import e5, machine
 from twin.catalog import (
     Catalog,
     Model,
@@ -686,7 +686,8 @@ def test_the_recommendation_for_this_very_machine_says_what_it_rests_on(tmp_path
     assert re.search(r"GB of memory, \d+ processor core", shelf(tmp_path).recommend(cards=[]).reason)
 
 
-def test_the_best_core_is_one_that_is_here(tmp_path: Path) -> None:
+def test_the_best_core_is_one_that_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "processors", lambda: 2)
     small = model(name="small", params=0.5, active=0.5)
     large = model(name="large", params=3.0, active=3.0, commercial=False)
     catalog = shelf(tmp_path, small, large, model(name="absent", params=9.0))

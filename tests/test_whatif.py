@@ -102,7 +102,7 @@ def test_a_real_core_reads_what_roles_share_once(smollm: Engine) -> None:
 
     assert 1 < figures["read"].value < 2.5
     assert 1 < figures["held"].value < 2.5
-    assert figures["seconds"].value > 1
+    assert figures["seconds"].value > 0  # how much is the machine's affair: tests/bench/conversations.py
 
 
 def test_the_prediction_stands_before_anything_is_measured(ledger: Ledger) -> None:

@@ -43,8 +43,12 @@ def peak_bytes() -> int:
 
 
 def processors() -> int:
-    """Physical processor cores; logical ones where the system does not tell."""
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    """Physical processor cores that this process may use; logical ones where the system does not tell.
+
+    A container or `taskset` that leaves fewer is heeded: more threads than cores wait on each other at every layer.
+    """
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    return min(cores, len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else cores
 
 
 def nvidia_cards() -> tuple[Card, ...]:

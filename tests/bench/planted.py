@@ -315,7 +315,8 @@ def _run(path: Path, each: int, sound: int, model: str, *, miners_alone: bool) -
     mine(results, some, say)
     if not miners_alone:
         with closing(open_engine(model, proof.N_CTX)) as engine:
-            prove(results, some, engine, Core.of(engine) or Core(Catalog().path(model)), say)
+            first = sorted(some, key=lambda case: case.kind != "sound")
+            prove(results, first, engine, Core.of(engine) or Core(Catalog().path(model)), say)
 
 
 if __name__ == "__main__":
