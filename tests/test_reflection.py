@@ -287,6 +287,19 @@ def test_the_budget_holds_for_the_miners_too(twin: Twin, monkeypatch: pytest.Mon
     assert stopped == [False, True, True]
 
 
+def test_a_look_that_ran_out_of_time_says_so_and_counts_as_none(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(miners, "mine", lambda *_, **__: [])
+    told: list[str] = []
+    twin.reflect(0, progress=lambda stage, *_: told.append(stage))
+    assert told == ["miners", "the time was over before everything was looked at"]
+    assert twin.archive.setting("reflection.last") is None
+
+    told.clear()
+    twin.reflect(60, progress=lambda stage, *_: told.append(stage))
+    assert told == ["miners"]
+    assert twin.archive.setting("reflection.last")
+
+
 def test_a_proof_is_not_lost_while_somebody_else_writes(twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     name = twin.propose(rule("Name two risks.")).proposal.id
     judged(twin, monkeypatch, stage="S3", window=WINDOW, verdict="accepted")

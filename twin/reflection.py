@@ -119,9 +119,11 @@ class Reflection(Consent):
                                   ledger=Ledger(self.archive).entries())
             for made in miners.mine(seen, role_map, made=datetime.now(UTC), most=CANDIDATES, stop=over):
                 kept += self._offer(made, typed) is not None
+            if not (whole := not over()) and progress:
+                progress("the time was over before everything was looked at", 0, None)
             if core:
                 self._ask_core(role_map, split, CANDIDATES - kept, began + budget, typed, progress, cancel)
-            if not cancel():  # else it looks once more
+            if whole and not cancel():  # else it looks once more
                 self.archive.set_setting(_LAST, datetime.now(UTC).isoformat())
         return self.shown()
 
