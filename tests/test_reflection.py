@@ -885,3 +885,10 @@ def test_no_hostile_attempt_changes_map_evaluator_or_audit_without_an_approval(t
     assert kept == len(twin.archive.proposals())
     assert twin.verify_audit().ok
     assert [entry.kind for entry in twin.archive.audit()] == ["proposed"] * kept
+
+
+@pytest.mark.parametrize("low", [float("-inf"), float("nan")])
+def test_a_gain_without_a_lower_bound_is_told_as_a_value_alone(low: float) -> None:
+    """Where resampling hits conversations that do not differ, the bound is minus infinity."""
+    said = review._gain(Gain("routes", 0.25, low, 0.99, 12, 4), "en")
+    assert "+0.250" in said and "inf" not in said and "nan" not in said

@@ -9,6 +9,7 @@ Knows no engine: token counts come in as a function.
 """
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -327,8 +328,12 @@ def _fit_memories(question: str, memories: Sequence[Recalled], language: str, co
 
 
 def _fit_history(form: Family, history: Sequence[Turn], count: Count, left: int, repeats: int) -> int:
-    """Index of the first exchange kept: 0, or a multiple of BLOCK, or all are dropped."""
+    """Index of the first exchange kept: 0, or a multiple of BLOCK, or all are dropped. Found by halving: to count a long
+    conversation from each block on takes seconds."""
     opening = _cost(form, [], count)
-    starts = [0, *range(BLOCK, len(history), BLOCK)]
-    return next((start for start in starts
-                 if _cost(form, _past(history[start:], repeats)[0], count) - opening <= left), len(history))
+
+    def fits(start: int) -> bool:
+        return start >= len(history) or _cost(form, _past(history[start:], repeats)[0], count) - opening <= left
+
+    starts = [*range(0, len(history), BLOCK), len(history)]
+    return starts[bisect_left(starts, True, key=fits)]

@@ -196,7 +196,7 @@ def of(reflection: Reflection, name: str) -> Review:
 
 
 def _gain(one: Gain, spoken: str) -> str:
-    form = "no value" if math.isnan(one.value) else "value" if math.isnan(one.low) else "gain"
+    form = "no value" if math.isnan(one.value) else "value" if not math.isfinite(one.low) else "gain"
     return _WORDS[spoken][form].format(name=_NAMES[spoken].get(one.metric, one.metric), value=one.value, low=one.low,
                                        level=f"{100 * one.level:.6g}%", n=one.n, clusters=one.clusters)
 
