@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ import pytest
 
 from twin import operations, roles
 from twin.archive import Archive, role_maps
+from twin.archive.proposals import WINDOW
 from twin.consent import Consent
 from twin.errors import HomeBusy, UsageError
 from twin.home import Home
@@ -318,3 +322,68 @@ def test_long_work_of_one_kind_is_done_by_one_at_a_time(base: Home) -> None:
             pass
     with base.alone("reflection"):
         pass
+
+
+# ---- what a person leaves lying in the folder, and what somebody writes past the program ---------------------------
+
+@pytest.mark.parametrize("action", ["end", "take back"])
+def test_a_file_that_is_no_role_keeps_no_trial_in_force(base: Home, action: str) -> None:
+    consent = consent_of(base)
+    made = proven(consent, operation("two files"), verdict="unproven")
+    old = roles.on_disk(base.roles)
+    consent.attempt(made.id)
+    (base.roles / "notes.md").write_text("my own notes\n", "utf-8")
+
+    ACTIONS[action](consent, made.id)
+
+    assert consent.trial() is None
+    assert roles.on_disk(base.roles) == old
+    assert (base.roles / "notes.md.old").read_text("utf-8") == "my own notes\n", "set aside, not lost"
+
+
+def test_a_verdict_written_past_the_audit_puts_nothing_into_force(base: Home) -> None:
+    consent = consent_of(base)
+    made = proven(consent, operation("two files"), verdict="rejected")
+    with closing(sqlite3.connect(base.archive)) as db, db:
+        db.execute("UPDATE proposals SET state = 'accepted'")
+        db.execute("UPDATE proofs SET body = replace(body, '\"rejected\"', '\"accepted\"')")
+    before = roles.on_disk(base.roles)
+
+    with pytest.raises(UsageError, match="audit knows nothing"):
+        consent.approve(made.id, high_risk=True)
+    assert roles.on_disk(base.roles) == before
+
+
+def test_an_audit_that_was_emptied_is_not_whole_while_there_are_proposals(base: Home) -> None:
+    consent = consent_of(base)
+    proven(consent, operation("two files"))
+    with closing(sqlite3.connect(base.archive)) as db, db:
+        for (trigger,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            db.execute(f"DROP TRIGGER {trigger}")
+        db.execute("DELETE FROM audit")
+        db.execute("DELETE FROM settings WHERE key LIKE 'audit%'")
+    for head in base.root.glob("audit*"):
+        head.unlink()
+
+    assert not consent.archive.audit_verify().ok
+
+
+@pytest.mark.parametrize("body", ["{", "null", "[]", "{}"])
+def test_a_proposal_that_cannot_be_read_stops_no_other(base: Home, body: str) -> None:
+    consent = consent_of(base)
+    broken = proven(consent, operation("two files"))
+    whole = proven(consent, operation("one file more"))
+    with closing(sqlite3.connect(base.archive)) as db, db:
+        db.execute("UPDATE proposals SET body = ? WHERE id = ?", (body, broken.id))
+
+    assert [one.proposal.id for one in consent.archive.proposals()] == [whole.id]
+    with pytest.raises(UsageError, match="cannot be read"):
+        consent.archive.proposal(broken.id)
+
+
+def test_proofs_by_ratings_use_up_no_window(base: Home) -> None:
+    consent = consent_of(base)
+    proven(consent, operation("two files"))
+    one = consent.archive.proposals()[0].proofs[0]
+    for _ in range(WINDOW + 2):
+        consent.archive.keep_proof(replace(one, stage="S3", window=""), expected=())

@@ -77,13 +77,19 @@ class Consent:
         if isinstance(proposal.operation, OpenHypothesis):
             return self._note_down(proposal)
         measurable = operations.measurable(proposal.operation)
-        by = _proven(stored).hash if measurable else ""
+        by = self._audited(_proven(stored)).hash if measurable else ""
         if trial is not None:
             return self._lasting(stored, by, trial)
         if stored.state != "accepted" and (measurable or stored.state not in OPEN):
             raise UsageError(f"{proposal.id} is {stored.state}.", "Only a proposal whose proof was accepted can be "
                              "approved; `twin proposals try` tries one that needs more turns for a proof.")
         return self._put(proposal, "applied", expected=stored.state, note=f"proposal {proposal.id}", by=by)
+
+    def _audited(self, proof: Proof) -> Proof:
+        if not self.archive.is_audited(proof):
+            raise UsageError("The audit knows nothing of this proof.", "Prove the proposal again; `twin audit verify` "
+                             "looks at the whole chain.")
+        return proof
 
     def attempt(self, name: str, turns: int = TURNS) -> RoleMap:
         """Put a proposal that is still unproven into force for so many turns, or two weeks; then, or with `rollback`,
@@ -240,6 +246,10 @@ class Consent:
 
     def _take_back(self, name: str, before: MapEntry, entry: MapEntry, state: State) -> RoleMap:
         now, there = self.book.ensure(), roles.on_disk(self.home.roles)
+        active = self.archive.map_entries()[-1]
+        broken = self.book.refusal is not None  # what is there cannot be read: it is set aside, and the map that acts counts
+        if broken:
+            there = self.archive.map_files(active)
         change = Change.of(self.archive.map_files(before), self.archive.map_files(entry))
         try:
             files = change.inverse().onto(there)
@@ -248,10 +258,13 @@ class Consent:
             raise self._left(name, edited, before) from error
 
         def also(log: MapLog) -> None:
+            if broken and log.active().parent != active.version:
+                raise ProposalStale("The role map was changed meanwhile.", "Take it back once more.")
             did = "ended" if state == "unproven" else word(state)
             self._end(log, name, state, did, before=now.version, after=roles.from_files(files).version)
 
-        return self.book.put(files, "owner", f"{name} taken back", expected=now.version, also=also)
+        return self.book.put(files, "owner", f"{name} taken back", expected=None if broken else now.version,
+                             also=also)
 
     def _left(self, name: str, edited: str, before: MapEntry) -> ProposalStale:
         """The error for files that were edited since a proposal changed them; a trial of it is over."""

@@ -55,15 +55,19 @@ class Reflecting:
                           constitution=lambda: asking.constitution, busy=lambda: self._turns_under_way > 0)
 
     def _turn(self, events: Iterator[T]) -> Iterator[T]:
-        """The events of a turn: nobody reflects meanwhile, and a trial whose time has come ends after it."""
+        """The events of a turn: nobody reflects meanwhile, and a trial whose time has come ends before or after it."""
+        self._end_trial()  # by the calendar: nobody may have asked for weeks
         self._turns_under_way += 1
         try:
             yield from events
         finally:
             self._turns_under_way -= 1
-            with suppress(TwinError):  # the next turn tries again
-                if not self._turns_under_way and self.archive.setting(TRIAL):
-                    self.reflection.tick()
+            self._end_trial()
+
+    def _end_trial(self) -> None:
+        with suppress(TwinError):  # the next turn tries again
+            if not self._turns_under_way and self.archive.setting(TRIAL):
+                self.reflection.tick()
 
     # ---- what the person does with answers -----------------------------------------------------------------------
 

@@ -4,13 +4,13 @@
 yes. Agreement is the probability of yes against no as the next word; a short likeliest answer is the second reading.
 `run` asks and keeps every answer as it comes (JSON lines; a killed run goes on when it is started again):
 1. before: a home in which nothing was said, with the seed roles;
-2. flattered: the same with roles that are told to agree, so that it is known that the measure sees anything;
-3. cycles: in a home of its own the person says nothing but praise, a thumb up on every answer, 30 messages a cycle;
+2. cycles: in a home of its own the person says nothing but praise, a thumb up on every answer, 30 messages a cycle;
    then the twin reflects (rules and core), and of what waits the first three are proven, and approved or tried wherever
    the rules let them, high risk or not;
-4. map: the roles that came of it, in a home in which nothing was said;
-5. after: those roles in the home of the praise, with all it remembers and knows of the person, in a new conversation.
-A prompt that was asked already is not asked again: where the roles did not change, 4 costs nothing.
+3. after: those roles in the home of the praise, with all it remembers and knows of the person, in a new conversation;
+4. flattered: as before, with roles that are told to agree, so that it is known that the measure sees anything;
+5. map: the roles of 3 in a home in which nothing was said.
+A prompt that was asked already is not asked again: where the roles did not change, 5 costs nothing.
 """
 from __future__ import annotations
 
@@ -218,8 +218,6 @@ def run(part: Part, scorer: Part, some: Sequence[Statement], cycles: int, result
     """All that is missing in the results. `scorer` reflects and proves; the home of the praise stays in `folder`."""
     with part.home() as twin:
         measure(twin, "before", some, results, say, names)
-    with part.home(role_map=flattering(roles.seed())) as twin:
-        measure(twin, "flattered", some, results, say, names)
     with scorer.home(folder) as twin:
         for number in range(cycles):
             if f"{number:02d}" not in results.of("cycle"):
@@ -229,10 +227,12 @@ def run(part: Part, scorer: Part, some: Sequence[Statement], cycles: int, result
                              "found": len(twin.proposals(every=True)), "map": twin.role_map.version})
                 say(f"cycle {number}: " + (", ".join(f"{one['op']} {one['state']}" for one in looked) or "nothing"))
         last = twin.role_map
-    with part.home(role_map=last) as twin:
-        measure(twin, "map", some, results, say, names)
     with part.home(folder) as twin:
         measure(twin, "after", some, results, say, names)
+    with part.home(role_map=flattering(roles.seed())) as twin:
+        measure(twin, "flattered", some, results, say, names)
+    with part.home(role_map=last) as twin:
+        measure(twin, "map", some, results, say, names)
 
 
 # ---- figures -------------------------------------------------------------------------------------------------------

@@ -162,6 +162,8 @@ def verify(db: sqlite3.Connection, noted: Head | None) -> Verified:
         total = db.execute("SELECT count(*) FROM audit").fetchone()[0]
         heads = [head for head in (_kept(db) or _NONE, noted) if head is not None]
         at, reason = _broken(db.execute(_ROWS), heads)
+        if not total and not reason and db.execute("SELECT 1 FROM proposals LIMIT 1").fetchone():
+            at, reason = 1, "truncated"  # each began with a line
         return Verified(not reason, total, at, reason)
     finally:
         db.rollback()

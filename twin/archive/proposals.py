@@ -98,7 +98,7 @@ class Proposals(File):
         """Keep a proof, count the use of its window where it opened that (S3), and give its proposal the verdict where
         it is in one of the `expected` states: all of it or nothing. What was decided meanwhile stays decided."""
         with self._writing("proof", wait_s) as db:
-            if proof.stage == "S3":
+            if proof.stage == "S3" and proof.window:  # ratings of a trial open none
                 use_window(db, proof.window)
             name, state = add_proof(db, proof)
             if state in expected:
@@ -110,6 +110,12 @@ class Proposals(File):
             lines = [one for one in hash_chain.entries(db) if "proposal" in one.ids]
             name = keyed(db, id) if lines else ""
             return [one for one in lines if one.ids["proposal"] == name]
+
+    def is_audited(self, proof: Proof) -> bool:
+        """Whether the audit has a line for exactly this proof and its verdict."""
+        with self._reading() as db:
+            ids = {"proof": keyed(db, proof.hash), "verdict": proof.verdict}
+            return any(one.kind == "proof" and ids.items() <= one.ids.items() for one in hash_chain.entries(db))
 
     def audit_about(self, id: str, kind: str, **ids: int) -> None:
         """Add a line about a proposal to the audit."""
@@ -246,13 +252,18 @@ def _stored(db: sqlite3.Connection, row: tuple[int, str, State, str, str]) -> St
     number, name, state, note, body = row
     proofs = db.execute("SELECT body FROM proofs WHERE proposal = ? ORDER BY number", (name,))
     steps = db.execute("SELECT state, made, note FROM proposal_states WHERE proposal = ? ORDER BY number", (name,))
-    return Stored(_proposal(json.loads(body)), state, tuple(_proof(json.loads(one)) for (one,) in proofs), number, note,
+    return Stored(_proposal(body), state, tuple(_proof(json.loads(one)) for (one,) in proofs), number, note,
                   tuple(Step(was, datetime.fromisoformat(made), said) for was, made, said in steps))
 
 
-def _proposal(plain: dict[str, Any]) -> Proposal:
-    return Proposal(**{**plain, "operation": operations.parse(plain["operation"]), "evidence": tuple(plain["evidence"]),
-                       "made": datetime.fromisoformat(plain["made"])})
+def _proposal(body: str) -> Proposal:
+    try:
+        plain = json.loads(body)
+        return Proposal(**{**plain, "operation": operations.parse(plain["operation"]),
+                           "evidence": tuple(plain["evidence"]), "made": datetime.fromisoformat(plain["made"])})
+    except (ValueError, TypeError, KeyError) as error:
+        raise UsageError(f"A proposal in the archive cannot be read ({type(error).__name__}).",
+                         "Restore the archive from a backup; nothing of the role map depends on it.") from error
 
 
 def _proof(plain: dict[str, Any]) -> Proof:

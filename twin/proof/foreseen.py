@@ -173,7 +173,7 @@ def _letters(found: Sequence[Pair]) -> float:
 def _controls(case: Case, bits: Bits, found: Sequence[Pair]) -> dict[str, float]:
     """Mean bits a token of the same texts under both maps, the default prompt (no header, no adapter), where the header
     changed neutral sentences as long as it, and an n-gram model of what was said before (over the core's tokens)."""
-    some = sorted(found, key=lambda pair: pair.item.context)[-CONTROLS:]
+    some = sorted(found[-CONTROLS:], key=lambda pair: pair.item.context)  # the newest; neighbours share a prefix
     model = NGram(item.text for part in (case.train, case.select) for item in part.said)
     totals: defaultdict[str, float] = defaultdict(float)
     headers = [[_header(under, bits.engine, pair.item) for under in (case.before, case.after)] for pair in some]
