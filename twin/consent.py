@@ -247,7 +247,7 @@ class Consent:
     def _take_back(self, name: str, before: MapEntry, entry: MapEntry, state: State) -> RoleMap:
         now, there = self.book.ensure(), roles.on_disk(self.home.roles)
         active = self.archive.map_entries()[-1]
-        broken = self.book.refusal is not None  # what is there cannot be read: it is set aside, and the map that acts counts
+        broken = self.book.refusal is not None  # what is there cannot be read: it is set aside; the map that acts counts
         if broken:
             there = self.archive.map_files(active)
         change = Change.of(self.archive.map_files(before), self.archive.map_files(entry))
