@@ -247,7 +247,7 @@ class Consent:
     def _take_back(self, name: str, before: MapEntry, entry: MapEntry, state: State) -> RoleMap:
         now, there = self.book.ensure(), roles.on_disk(self.home.roles)
         active = self.archive.map_entries()[-1]
-        broken = self.book.refusal is not None  # what is there cannot be read: it is set aside; the map that acts counts
+        broken = self.book.refusal is not None  # what cannot be read is set aside; the map that acts counts
         if broken:
             there = self.archive.map_files(active)
         change = Change.of(self.archive.map_files(before), self.archive.map_files(entry))
@@ -258,7 +258,7 @@ class Consent:
             raise self._left(name, edited, before) from error
 
         def also(log: MapLog) -> None:
-            if broken and log.active().parent != active.version:
+            if broken and (last := log.active()) is not None and last.parent != active.version:
                 raise ProposalStale("The role map was changed meanwhile.", "Take it back once more.")
             did = "ended" if state == "unproven" else word(state)
             self._end(log, name, state, did, before=now.version, after=roles.from_files(files).version)

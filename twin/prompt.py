@@ -336,4 +336,5 @@ def _fit_history(form: Family, history: Sequence[Turn], count: Count, left: int,
         return start >= len(history) or _cost(form, _past(history[start:], repeats)[0], count) - opening <= left
 
     starts = [*range(0, len(history), BLOCK), len(history)]
-    return starts[bisect_left(starts, True, key=fits)]
+    found: int = starts[bisect_left(starts, True, key=fits)]
+    return found
