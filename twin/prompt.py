@@ -328,8 +328,8 @@ def _fit_memories(question: str, memories: Sequence[Recalled], language: str, co
 
 
 def _fit_history(form: Family, history: Sequence[Turn], count: Count, left: int, repeats: int) -> int:
-    """Index of the first exchange kept: 0, or a multiple of BLOCK, or all are dropped. Found by halving: to count a long
-    conversation from each block on takes seconds."""
+    """Index of the first exchange kept: 0, or a multiple of BLOCK, or all are dropped. Found by halving: to count a
+    long conversation from each block on takes seconds."""
     opening = _cost(form, [], count)
 
     def fits(start: int) -> bool:
