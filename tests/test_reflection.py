@@ -22,6 +22,7 @@ from tests.test_reflection_faults import operation, proven
 from twin import consent, evidence, miners, operations, reflection, review, roles, watchdog
 from twin import proof as proofs
 from twin.archive import Archive
+from twin.archive.role_maps import TRIAL
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import EvaluatorChanged, HomeBusy, ProposalStale, RoleError, UsageError
@@ -527,6 +528,16 @@ def test_a_trial_ends_after_two_weeks_or_by_one_command_or_lasts_with_a_proof(tw
     assert "Say what is missing." in twin.role_map.role("critic").sections.en.do
     twin.rollback(third.id)
     assert roles.on_disk(twin.home.roles) == before
+
+
+def test_a_trial_whose_day_has_passed_answers_no_more_turn(twin: Twin) -> None:
+    before = twin.role_book.ensure()
+    twin.attempt(proven(twin.reflection, rule("Name two risks."), "unproven").id)
+    trial = json.loads(twin.archive.setting(TRIAL) or "")
+    twin.archive.set_setting(TRIAL, json.dumps({**trial, "until": "2020-01-01T00:00:00+00:00"}))
+
+    assert twin.ask("What is wrong with this plan?").role_map == before.version
+    assert twin.trial() is None
 
 
 def test_a_trial_whose_file_the_person_took_over_is_left_to_them(twin: Twin) -> None:

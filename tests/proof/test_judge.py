@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,14 +11,16 @@ import pytest
 from tests.proof import scene
 from tests.proof.scene import BAKING, OFFICE, USEFUL, a_map, answers, evidence, labels
 from twin.engine.scripted import ScriptedEngine
-from twin.evidence import Evidence
+from twin.evidence import Evidence, Said
 from twin.proof import statistics
 from twin.proof.case import Ruling, accepted_unless_worse
+from twin.proof.foreseen import CONTROLS
 from twin.proof.judge import Case, judge, level_of
 from twin.proof.metrics import Bits, Under
 from twin.proof.words import said
 from twin.proposals import Gain, Verdict
 from twin.roles import RoleMap
+from twin.types import Engine
 
 NOTHING = Evidence()
 
@@ -46,6 +49,26 @@ def test_words_that_the_kept_answers_have_are_accepted() -> None:
     assert found.controls["after"] < found.controls["placebo"] and found.controls["before"] > found.controls["after"]
     assert {"default", "n-gram"} <= found.controls.keys()
     assert found.cost["header after"] > found.cost["header before"] > 0
+
+
+def test_controls_look_at_the_newest_texts_whatever_their_alphabet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the alphabet of what was said before them the Russian ones came first, and filled the controls alone."""
+    asked: list[str] = []
+    real = Under.asked
+
+    def noted(self: Under, engine: Engine, item: Said, **how: Any) -> Any:
+        if how.get("bare"):
+            asked.append(item.text)
+        return real(self, engine, item, **how)
+
+    monkeypatch.setattr(Under, "asked", noted)
+    said = [replace(one, context=f"Хлеб {one.context}") if number < 48 else one
+            for number, one in enumerate(answers(40, 56))]
+
+    judge(bits_case(a_map(form=USEFUL), proof=evidence(said)))
+
+    newest = [one.text for one in said if one.kind == "kept"][-CONTROLS:]
+    assert sorted(asked) == sorted(newest)
 
 
 def test_words_that_nobody_says_gain_nothing() -> None:
