@@ -176,7 +176,7 @@ class Commands(Keeping):
 
     def news(self) -> list[str]:
         """What waits, what is on trial, what does worse than promised: a few quiet lines."""
-        return feedback.news(self.twin, self._ends())
+        return feedback.news(self.twin, self._ends(), see=self._slash("proposals"))
 
     def _trial(self, _: str) -> None:
         self.chat.carry_out(lambda *_: "\n".join(feedback.on_trial(self.twin, self._ends()))

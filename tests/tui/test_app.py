@@ -9,10 +9,6 @@ import pytest
 from textual.widgets import Static
 
 from tests.tui.conftest import WIDE, Make, Waiting, answer, ask, begun, log, screen, until
-from twin.catalog import Catalog
-from twin.chat import Twin
-from twin.home import Home
-from twin.tui.app import TwinApp
 from twin.tui.composer import Composer
 from twin.tui.exchange import Exchange
 from twin.tui.pages import Help, Picker, PromptPage
@@ -242,17 +238,17 @@ async def test_a_broken_hand_edit_of_a_role_is_said_and_the_roles_before_it_stay
 
 # ---- what can go wrong ----
 
-async def test_without_a_core_it_opens_says_so_and_tells_the_command_when_asked(own_home: Path) -> None:
-    with Twin(Home(own_home), catalog=Catalog(own_home / "no models")) as twin:
-        app = TwinApp(twin)
-        async with app.run_test(size=WIDE) as pilot:
-            await begun(pilot)
-            assert "no core: twin models pull" in screen(app)
-            await ask(pilot, "Anyone there?")
-            assert "No core is on this machine yet. Fetch one with `twin models pull" in " ".join(log(app).split())
-            assert app.is_running
-            await ask(pilot, "/role critic")  # and it can be used on
-            assert app.chat.role == "critic"
+async def test_without_a_core_it_opens_says_so_and_tells_the_command_when_asked(make: Make) -> None:
+    app = make(core=False)
+    async with app.run_test(size=WIDE) as pilot:
+        await begun(pilot)
+        assert "no core: twin models pull" in screen(app)
+        assert "/cores lists what fits this machine" in " ".join(log(app).split())
+        await ask(pilot, "Anyone there?")
+        assert "No core is on this machine yet. Fetch one with `twin models pull" in " ".join(log(app).split())
+        assert app.is_running
+        await ask(pilot, "/role critic")  # and it can be used on
+        assert app.chat.role == "critic"
 
 
 async def test_an_error_of_a_turn_is_a_line_with_the_next_step_and_the_next_question_works(

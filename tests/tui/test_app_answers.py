@@ -24,14 +24,13 @@ from twin.watchdog import Alarm
 
 @pytest.mark.parametrize(("key", "commands", "thumb"), [("f2", ("/good", "/хорошо"), 1),
                                                        ("f3", ("/bad", "/плохо"), -1)])
-@pytest.mark.parametrize(("question", "said"), [("How warm is it?", "Noted: "), ("Сколько градусов?", "Отмечено: ")])
+@pytest.mark.parametrize(("language", "said"), [("en", "Noted: "), ("ru", "Отмечено: ")])
 async def test_a_key_or_a_command_in_either_language_rates_the_last_answer(
-        make: Make, key: str, commands: tuple[str, ...], thumb: int, question: str,
-        said: str) -> None:
-    app = make("a", "b")
+        make: Make, key: str, commands: tuple[str, ...], thumb: int, language: str, said: str) -> None:
+    app = make("a", "b", language=language)
     async with app.run_test(size=WIDE) as pilot:
         await ask(pilot, "The first one")
-        await ask(pilot, question)
+        await ask(pilot, "Сколько градусов?")
         turn = app.chat.answered()
         await pilot.press(key)
         await begun(pilot)
@@ -147,6 +146,7 @@ async def test_control_characters_that_a_rewrite_does_not_show_are_no_change(mak
 async def test_before_any_answer_there_is_nothing_to_make_of_one(make: Make) -> None:
     app = make()
     async with app.run_test(size=WIDE) as pilot:
+        await begun(pilot)
         for key in ("f2", "f3", "f4", "ctrl+o"):
             await pilot.press(key)
             await pilot.pause()
@@ -179,11 +179,10 @@ async def test_what_waits_runs_and_alarms_is_said_at_the_start_in_the_persons_la
     app = make("Девять.")
     async with app.run_test(size=WIDE) as pilot:
         await begun(pilot)
-        assert "Proposals that wait for you: 1. See `twin proposals list`." in log(app)
+        assert "Proposals that wait for you: 1. See /proposals." in log(app)
         assert f"{made.id} is on trial until" in log(app) and "Take it back: /rollback, f8." in log(app)
         assert "20% of 12 ratings are good" in log(app)
-        await ask(pilot, "Сколько градусов?")
-    app = make("Десять.")
+    app = make(language="ru")
     async with app.run_test(size=WIDE) as pilot:
         await begun(pilot)
         assert "Предложений ждут вас: 1." in log(app) and f"{made.id} на пробе" in log(app)

@@ -129,7 +129,7 @@ def plain(content: Content) -> None:
 
 def test_five_thousand_texts_are_drawn_as_text_wherever_one_line_is() -> None:
     english, russian = Words("twin.tui", "en"), Words("twin.tui", "ru")
-    for text, other in zip(hostile(5_000), hostile(5_000, 1), strict=True):
+    for number, (text, other) in enumerate(zip(hostile(5_000), hostile(5_000, 1), strict=True)):
         route = Route(text, {text: 0.5}, other, (Example(other, text, 0.5),))
         memory = Recalled((text,), other, 0.5, text)
         said = Hypothesis(text, other, text, other, "", (1,))
@@ -139,7 +139,7 @@ def test_five_thousand_texts_are_drawn_as_text_wherever_one_line_is() -> None:
                     verdict=verdict)
         exchange = Exchange(other, turn)
         titles = {text: other}
-        for words in (english, russian):
+        for words in (english, russian) if number % 50 == 0 else (english,):  # Russian tries every template on each
             plain(badge(route, words, titles))
             plain(memory_line(1, memory, cited=True))
             plain(council.claims([said], titles))
