@@ -83,7 +83,7 @@ _ROLES: dict[str, dict[str, str]] = {
            "back": "{id} возвращено; файлы ролей такие, какими были до него.",
            "no trial": "Сейчас ничего не на пробе."},
 }
-SEE, DECIDE, LOOK = "`twin proposals list`", "`twin proposals show ID`", "`twin reflect`"  # of a face without another way
+SEE, DECIDE, LOOK = "`twin proposals list`", "`twin proposals show ID`", "`twin reflect`"  # where a face has no other
 
 
 def news(twin: Twin, how: str, *, see: str = SEE) -> list[str]:
