@@ -313,8 +313,14 @@ def test_a_few_examples_claim_what_is_like_them() -> None:
     assert not any(router.route(message).abstained for message in ("hello", "hi there", "good morning", "Bye!"))
     assert router.route("hi there").role == "greeting"
     assert router.route("goodbye my friend").role == "parting"
-    assert Router.fit([("🔥", "fire"), ("🌊", "sea")]).route("🔥").role == "fire"
-    assert not Router.fit([("🔥", "fire"), ("🌊", "sea")]).route("🔥").abstained
+
+
+@pytest.mark.parametrize("embedder", [None, False, WordVectors()], ids=["minilm", "words", "hashed"])
+@pytest.mark.parametrize(("message", "label"), [("🔥", "fire"), ("🌊", "sea"), ("?!", "doubt")])
+def test_an_example_of_signs_alone_claims_itself(embedder: Any, message: str, label: str) -> None:
+    """MiniLM has one vector for all emoji, so words and cosines tell nothing: the same text does."""
+    route = Router.fit([("🔥", "fire"), ("🌊", "sea"), ("?!", "doubt")], embedder).route(message)
+    assert (route.role, route.abstained) == (label, False)
 
 
 def test_one_label_claims_its_examples_and_only_what_is_like_them() -> None:

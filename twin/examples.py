@@ -118,6 +118,7 @@ class Model:
         """The likeness (n, n) of all texts, with the first reader that leave-one-out over the own examples finds of
         use, and the share it gives. Others stay out of this: a translation of an example would tell its label."""
         lexical = (self.words.among() + self.pieces.among()) / 2
+        np.fill_diagonal(lexical, 1)  # a text is like itself, of signs alone too
         own = np.flatnonzero(self.own)
         targets = np.eye(len(self.labels) + 1)[self.column[own]]
         for reader in readers:
@@ -178,6 +179,7 @@ class Model:
         """(n,): likeness of a message to each example (and name), about 0..1; and whether anything at all is known of
         it: words, or parts of words, that an example of a label has, or an embedder that finds it near one."""
         lexical = (self.words.cosines(stems_of(request)) + self.pieces.cosines(pieces_of(request))) / 2
+        lexical[[i for i, row in enumerate(self.rows) if row.request == request]] = 1
         claimed = np.flatnonzero(self.claimed)
         spoken = bool((lexical[claimed] > self.least).any())
         if self.reader is None:
