@@ -10,7 +10,7 @@ TWIN   := $(BIN)/twin
 export CMAKE_ARGS ?= -DGGML_RPC=ON
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup cores qwen demo check test test-qwen fuzz bench bench-qwen llama-server chat lab clean
+.PHONY: help setup cores qwen demo check test test-qwen test-browser fuzz bench bench-qwen llama-server chat lab clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,15 +35,18 @@ check: setup     ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-test: check cores ## everything but the big core, offline: real LanceDB, real SmolLM2, real kernel
+test: check cores ## everything but the big core and what takes long, offline: real LanceDB, real SmolLM2, real kernel
 	gcc -shared -fPIC -O1 -o $(VENV)/airplane.so tests/airplane.c -ldl
 	LD_PRELOAD=$(CURDIR)/$(VENV)/airplane.so $(BIN)/pytest -n 2 --dist loadfile
 
-test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it
-	$(BIN)/pytest -m qwen
+test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it, and what takes long on the small one
+	$(BIN)/pytest -m "qwen or slow" --timeout 1800
+
+test-browser: cores ## all notebooks in a kernel, and JupyterLab as a person uses it; needs the system's chromium
+	$(BIN)/pytest -m "(browser or notebook) and not qwen"
 
 fuzz: cores      ## the property tests with many more examples, and 10,000 damaged model files
-	TWIN_FUZZ=2000 $(BIN)/pytest -m "hypothesis and not qwen" --timeout 1800
+	TWIN_FUZZ=2000 $(BIN)/pytest -m "hypothesis and not (qwen or slow or browser or notebook)" --timeout 1800
 	TWIN_FUZZ=2000 $(BIN)/pytest tests/engine/test_trial.py -k damaged --timeout 1800
 
 # Run these alone: on 2 cores any other program falsifies them.

@@ -328,6 +328,7 @@ def sixteen(core: Path, adapters: Path) -> RoleMap:
     return RoleMap(tuple(made), council=CouncilPolicy(max_n=16))
 
 
+@pytest.mark.slow
 def test_sixteen_roles_with_and_without_adapters_tell_the_same_from_python_and_from_the_shell(tmp_path: Path) -> None:
     core = Catalog().path("smollm2-135m")
     question, told = "What of number 3?", {}

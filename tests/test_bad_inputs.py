@@ -64,6 +64,7 @@ def test_odd_letters_are_stored_once_and_found(twin: Twin, tmp_path: Path, said:
     assert kept(twin)
 
 
+@pytest.mark.slow
 def test_a_message_of_ten_megabytes_is_stored_whole(twin: Twin, tmp_path: Path) -> None:
     said = "Длинная мысль о грядках. " * 250_000
     (tmp_path / "c.json").write_text(json.dumps(export(said), ensure_ascii=False), "utf-8")

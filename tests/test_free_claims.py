@@ -185,6 +185,7 @@ def test_the_cost_is_told_before() -> None:
     assert free_claims.cost(core(written()), []).tokens == 0
 
 
+@pytest.mark.slow
 def test_a_real_small_core_reads_without_a_fault(smollm: Any) -> None:
     claims, failures = read(smollm, MESSAGES[:1])
 

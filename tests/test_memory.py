@@ -494,6 +494,7 @@ def test_forgetting_everything_and_nothing(memory: Memory, tmp_path: Path) -> No
     assert keys(memory.recall("puppy"))[0] == ("c2", "m1")
 
 
+@pytest.mark.slow
 def test_a_forgetting_that_dies_anywhere_leaves_the_old_or_the_new_and_the_next_write_cleans_up(tmp_path: Path) -> None:
     """Killed at each of its steps in turn, until it gets through: never a mix, never a leftover that stays."""
     whole = Memory(tmp_path / "whole", Axes())

@@ -509,6 +509,7 @@ def many(count: int) -> Sequence[Said]:
     return [said(f"talk{n // 12}", n, forms[n % 4].format(f"thing{n}", f"part{n % 97}")) for n in range(count)]
 
 
+@pytest.mark.slow
 def test_ten_thousand_messages_take_seconds() -> None:
     """A person sees themselves while the core is still coming: the bar is 60 s on two cores."""
     messages = many(10_000)

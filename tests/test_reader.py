@@ -165,6 +165,7 @@ def test_the_nearest_sentences_are_judged_first(embedder: bool, request: pytest.
     assert nearest["asks_why"] == WHY
 
 
+@pytest.mark.slow
 def test_a_real_small_core_reads_without_a_fault(smollm: Any) -> None:
     keys, points = read(smollm)
 

@@ -1,336 +1,286 @@
-"""TwinApp: the terminal chat. Drains the events of Twin.stream in a thread and draws them [only here: textual].
+"""TwinApp: the terminal. It opens at once; the twin is opened in a thread after the first paint [only here: textual].
 
-Beside it: what it draws of a turn (exchange.py), what its commands do (commands.py), what opens over it (pages.py).
+It holds what all screens share: the twin, the person's words, the one gate for what takes a while, themes, keys, the
+palette. The chat is the first screen (chat.py); the others come through doors (doors.py).
 """
 from __future__ import annotations
 
-import re
-import uuid
+import json
 from collections.abc import Callable, Iterable
-from threading import Event as Flag
-from typing import TYPE_CHECKING, ClassVar
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from textual import on, work
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.message import Message
 from textual.screen import Screen
-from textual.widgets import Markdown, Static
-from textual.worker import get_current_worker
+from textual.widgets import Markdown
 
-from twin import feedback
 from twin.errors import TwinError, UsageError
-from twin.lines import Line
-from twin.prompt_view import PromptView
 from twin.text import printable
-from twin.types import Answered, Event, Failed, Interrupted, Thinking, Token, Turn
+from twin.words import Language, Words, error, preferred, sentence
 
-from .commands import ENDS, MEANWHILE, Commands
-from .composer import Composer
-from .exchange import Exchange, Note
-from .pages import Help, PromptPage
+from . import keys, look
+from .background import Background
+from .chat import ChatScreen
+from .doors import door
+from .fullscreen import FullScreen
 from .style import CSS
 
 if TYPE_CHECKING:
-    from twin.chat import Twin
+    from pathlib import Path
 
-_COMMAND = re.compile(r"/(\w+)(?:\s+(.*))?", re.DOTALL)
+    from twin.chat import Twin
+    from twin.home import Home
+
+ROOM = "twin.tui"
 
 
 class TwinApp(App[None]):
-    """The chat of one twin. Opens at once; a missing core is said in the status line and again when asked."""
+    """The terminal of one twin, given open or as a function that opens it. A missing core is said, not fatal."""
 
     TITLE = "twin"
+    CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "stop", "Stop the answer", id="stop"),
-        Binding("ctrl+r", "obey('for')", "Whom it was for", id="correct", priority=True),
-        Binding("ctrl+f", "obey('fork')", "Ask again as", id="fork", priority=True),
-        Binding("ctrl+n", "new", "New conversation", id="new"),
-        Binding("f2", "obey('good')", "Good answer", id="good"),
-        Binding("f3", "obey('bad')", "Bad answer", id="bad"),
-        Binding("f4", "obey('again')", "Ask again", id="again"),
-        Binding("ctrl+o", "obey('edit')", "Own version", id="edit"),
-        Binding("f8", "obey('rollback')", "End the trial", id="rollback"),
+        Binding("ctrl+q", "quit", "Quit", id="quit", show=False, priority=True),
         Binding("f1", "help", "Help", id="help"),
     ]
-    CSS = CSS
 
-    class Came(Message):
-        """An event of a turn, from the thread that drains it."""
-
-        def __init__(self, exchange: Exchange, event: Event) -> None:
-            super().__init__()
-            self.exchange = exchange
-            self.event = event
-
-    class Done(Message):
-        """A line from a thread. `core`: it names the core; `free`: the twin has nothing left to do."""
-
-        def __init__(self, text: str, *, error: bool = False, core: bool = False, free: bool = False) -> None:
-            super().__init__()
-            self.text, self.error, self.core, self.free = text, error, core, free
-
-    class Opened(Message):
-        """A prompt was taken apart and can be looked at."""
-
-        def __init__(self, view: PromptView) -> None:
-            super().__init__()
-            self.view = view
-
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: Twin | Callable[[], Twin], home: Home | None = None) -> None:
+        """`home` is where the twin will be opened: its last theme and language are there from the first paint on."""
         super().__init__()
-        self.twin = twin
-        self.conversation = twin.conversation
-        self.role: str | None = None
-        self._busy = False
-        self._stop = Flag()
-        self._core = "…"
-        self._noted: tuple[str, ...] = ()
-        self._refused = ""
-        self.last: Exchange | None = None
-        self.line: Line | None = None  # None: the trunk
-        self._commands = Commands(self)
+        self._twin: Twin | None = None
+        self._opens: Callable[[], Twin] | None = None
+        self.refused: TwinError | None = None  # why the twin could not be opened
+        self._look = look.last(home.root) if home else {}
+        self.words = Words(ROOM, self._look.get("language") or preferred())
+        self.background = Background(self)
+        self.chat = ChatScreen()
+        if callable(twin):
+            self._opens = twin
+        else:
+            self._take(twin)
 
-    def compose(self) -> ComposeResult:
-        yield VerticalScroll(id="log", can_focus=False)
-        yield Composer(placeholder="Ask in any language")
-        yield Static(id="status")
+    def get_default_screen(self) -> Screen[Any]:
+        """The chat."""
+        return self.chat
+
+    # ---- the twin ----------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether the twin is open by now."""
+        return self._twin is not None
+
+    @property
+    def twin(self) -> Twin:
+        """Whose terminal it is. UsageError before it is open."""
+        if self._twin is None:
+            raise UsageError(self.words("The twin is still being opened."), self.words("Wait a moment."))
+        return self._twin
+
+    def _take(self, twin: Twin) -> None:
+        self._twin = twin
+        self._look = {"language": twin.language, "theme": twin.face("theme")}
+        self.words = Words(ROOM, twin.language)
 
     def on_mount(self) -> None:
-        self.query_one("#log", VerticalScroll).anchor()
-        self.query_one(Composer).focus()
-        self.draw_status()
-        self._look_around()
+        self._wear(self._look.get("theme", ""))
+
+    async def painted(self) -> None:
+        """The chat stands on the screen: now the twin, half a second of imports, may come."""
+        if self._opens is None:
+            await self._opened()
+        else:
+            self.run_worker(partial(self._open_twin, self._opens), thread=True, group="open", exit_on_error=True)
+
+    def _open_twin(self, opens: Callable[[], Twin]) -> None:
+        """In a thread."""
+        try:
+            twin = opens()
+            twin.language  # noqa: B018 - opens the archive, so that the screen need not wait for it
+        except TwinError as refused:
+            self.call_later(self._refuse, refused)
+        else:
+            self._twin = twin  # here: whoever closes it must know it even when the app is gone
+            self.call_later(self._arrived, twin)
+
+    def _refuse(self, refused: TwinError) -> None:
+        self.refused = refused
+        self.exit()
+
+    async def _arrived(self, twin: Twin) -> None:
+        self._take(twin)
+        self._wear(twin.face("theme"))
+        await self._opened()
+
+    async def _opened(self) -> None:
+        self._map_keys()
+        look.keep(self.twin.home.root, self._look)
+        await self.chat.opened()
 
     def on_unmount(self) -> None:
-        self._stop.set()  # the thread of an unfinished answer must not outlive the screen
+        self.background.close()  # the thread of an unfinished answer must not outlive the screen
 
-    # ---- what the person does ----------------------------------------------------------------------------------
+    # ---- what all screens use ----------------------------------------------------------------------------------
 
-    @on(Composer.Sent)
-    async def _send(self, sent: Composer.Sent) -> None:
-        if not sent.text.strip():
-            return
-        command = _COMMAND.fullmatch(sent.text.rstrip())
-        if self._waits(command[1].lower() if command else ""):
-            return
-        self.query_one(Composer).clear()
-        if command:
-            await self.action_obey(command[1].lower(), (command[2] or "").strip())
-        else:
-            await self.ask(sent.text.strip())
+    def open(self, name: str, *given: object) -> None:
+        """Open a screen by its name (doors.py), unless it is the one that is open."""
+        screen = door(name, *given)
+        if type(self.screen) is not type(screen):
+            self.push_screen(screen)
 
-    def _waits(self, name: str = "") -> bool:
-        """Whether a command or a question ('') has to wait; says so."""
-        waits = self._busy and (not name or name in self._commands.table.keys() - MEANWHILE)
-        if waits:
-            self.notify("The twin is still busy; esc stops an answer.", markup=False)
-        return waits
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Lines of the program's own in the log of the chat."""
+        self.chat.say(text, error=error)
 
-    async def action_obey(self, name: str, argument: str = "") -> None:
-        """Do what a slash command says; what it may not is a line with the next step."""
-        if self._waits(name):
-            return
+    def fail(self, raised: TwinError) -> None:
+        """Say in the chat what cannot be done and what to do next."""
+        self.say(error(raised, self.words.language), error=True)
+
+    async def obey(self, name: str, argument: str = "") -> None:
+        """Do what a slash command says."""
+        await self.chat.action_obey(name, argument)
+
+    def still_busy(self) -> None:
+        """Say that something else is under way."""
+        self.notify(self.words("The twin is still busy; esc stops what it does."), markup=False)
+
+    def work_changed(self) -> None:
+        """A job began or ended."""
+        self.chat.doing = ""
+        self.chat.draw_status()
+
+    # ---- language, theme, keys ---------------------------------------------------------------------------------
+
+    def speak(self, language: Language) -> None:
+        """Speak this language from now on, on every screen."""
+        self.twin.language = language
+        self.words = Words(ROOM, language)
+        self._remember("language", language)
+        self.chat.learn_titles()
+        self.chat.draw()
+        for screen in self.screen_stack:
+            if isinstance(screen, FullScreen):
+                screen.redraw()
+
+    def watch_theme(self, theme: str) -> None:
+        """A theme that was chosen is there the next time too."""
+        if self._twin is not None and self.is_running and theme != self._look.get("theme"):
+            with suppress(TwinError):  # another process holds the home: then it is for this time only
+                self._twin.set_face("theme", theme)
+            self._remember("theme", theme)
+
+    def _wear(self, theme: str) -> None:
+        if theme in self.available_themes and theme != self.theme:
+            self._look["theme"] = theme
+            self.theme = theme
+
+    def _remember(self, name: str, value: str) -> None:
+        self._look[name] = value
+        look.keep(self.twin.home.root, self._look)
+
+    @property
+    def mappable(self) -> dict[str, Binding]:
+        """Bindings that can have another key, by id."""
+        return keys.named([*FullScreen.BINDINGS, *self.BINDINGS, *ChatScreen.BINDINGS])
+
+    def _map_keys(self) -> None:
         try:
-            await self._commands.do(name, argument)
-        except TwinError as error:
-            self.say(str(error), error=True)
+            self.set_keymap(keys.read(self.twin.face("keys"), self.mappable, self.words))
+        except TwinError as wrong:
+            self.fail(wrong)
 
-    async def ask(self, question: str, role: str | None = None, *, council: bool | None = None) -> None:
-        """Ask on the line one is on, `role` instead of the one picked here; `council` None leaves it to the line and
-        the policy."""
-        exchange = await self.shown(question)
-        self._begin()
-        self._drain(exchange, role or self.role, self.conversation, council)
+    def map_key(self, action: str, key: str) -> None:
+        """Give an action another key ('': its own again), now and later. UsageError for one that cannot be."""
+        others = {name: value for name, value in self._keymap.items() if name != action}
+        mapped = others | ({action: key} if key else {})
+        taken = [mapped.get(name, binding.key) for name, binding in self.mappable.items() if name != action]
+        if key in taken:
+            raise UsageError(self.words("The key {key} has another use.", key=key),
+                             self.words("Choose one that is free, or change the other one first."))
+        stored = json.dumps(mapped) if mapped else ""
+        self.set_keymap(keys.read(stored, self.mappable, self.words))
+        self.twin.set_face("keys", stored)
 
-    def carry_out(self, job: Callable[[], str | PromptView]) -> None:
-        """Do something that takes a while; its line is said, its prompt opened."""
-        self._begin()
-        self._work(job)
+    def key_of(self, action: str) -> str:
+        """The key an action has by now, as one says it."""
+        binding = self.mappable[action]
+        key = self._keymap.get(action, binding.key).split(",")[0]
+        return self.get_key_display(binding.with_key(key))
 
-    async def shown(self, question: str) -> Exchange:
-        """A question in the log, ready for the events of its turn."""
-        log = self.query_one("#log", VerticalScroll)
-        exchange = self.last = Exchange(question)
-        await log.mount(exchange)
-        log.anchor()
-        return exchange
+    def get_key_display(self, binding: Binding) -> str:
+        """Keys as the help writes them: ctrl+n and enter, not ^n and a sign; punctuation as itself."""
+        key = binding.key
+        if "+" in key or (len(key) > 1 and key.isalnum()):
+            return {"escape": "esc", "delete": "del"}.get(key, key)
+        return super().get_key_display(binding)
 
-    def _begin(self) -> None:
-        self._busy = True
-        self._stop.clear()
-        self.draw_status()
-
-    def answered(self) -> Turn:
-        """The last turn on the screen."""
-        for exchange in reversed(self.query(Exchange)):
-            if exchange.turn:
-                return exchange.turn
-        raise UsageError("Nothing was answered in this conversation yet.", "Ask first.")
-
-    def answers(self) -> str:
-        """Who answers the next question: the role picked here, or that of the line one is on."""
-        settings = self.line.settings if self.line else None
-        of_line = settings and (settings.role or ("council" if settings.council else None))
-        return self.role or of_line or "auto"
-
-    # ---- keys --------------------------------------------------------------------------------------------------
-
-    def action_stop(self) -> None:
-        """Stop the answer that is being written; what is there stays."""
-        self._stop.set()
-        self.draw_status()
-
-    async def action_new(self) -> None:
-        """Clear the screen and begin a conversation that knows nothing of the one before."""
-        if self._waits():
-            return
-        self.conversation = str(uuid.uuid4())
-        self.last = self.line = None
-        await self.query_one("#log").remove_children()
-        self.draw_status()
+    # ---- the palette -------------------------------------------------------------------------------------------
 
     def action_help(self) -> None:
         """Show the keys and commands."""
-        self.push_screen(Help())
+        self.open("help")
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Ours first, then Textual's."""
-        yield SystemCommand("New conversation", "Clear the screen and begin anew (ctrl+n)", self.action_new)
-        yield SystemCommand("Why", "Why the last answer came from its role (/why)", lambda: self.action_obey("why"))
-        yield SystemCommand("This was for ...", "Tell the router whom the last question was for (ctrl+r)",
-                            lambda: self.action_obey("for"))
-        yield SystemCommand("Ask again as ...", "The same question on a new line of thinking (ctrl+f)",
-                            lambda: self.action_obey("fork"))
-        yield SystemCommand("Good answer", "Say that the last answer was good (f2)", lambda: self.action_obey("good"))
-        yield SystemCommand("Bad answer", "Say that it was not (f3)", lambda: self.action_obey("bad"))
-        yield SystemCommand("Ask again", "The same question once more, in the same role (f4)",
-                            lambda: self.action_obey("again"))
-        yield SystemCommand("Own version", "Write the last answer as you would have wanted it (ctrl+o)",
-                            lambda: self.action_obey("edit"))
-        yield SystemCommand("Proposals", "What waits for your yes or no, and what is on trial (/proposals)",
-                            lambda: self.action_obey("proposals"))
-        yield SystemCommand("End the trial", "Take back what is on trial (f8)", lambda: self.action_obey("rollback"))
-        yield SystemCommand("Lines of thinking", "The lines of this conversation (/lines)",
-                            lambda: self.action_obey("lines"))
-        yield SystemCommand("Help", "Keys and commands (f1)", self.action_help)
-        yield from super().get_system_commands(screen)
+    def action_command_palette(self) -> None:
+        """Everything that can be done, by name."""
+        from .palette import Palette  # here: the chat opens without it
+
+        if self.ready and not isinstance(self.screen, Palette):
+            self.push_screen(Palette(self.words("Search for commands …"), self.words("Nothing is called so."),
+                                     id="--command-palette"))
+
+    def search_themes(self) -> None:
+        """The themes, tried on as one goes through them."""
+        from textual.theme import ThemeProvider
+
+        from .palette import Palette
+
+        self.push_screen(Palette(self.words("Search for themes …"), self.words("Nothing is called so."),
+                                 providers=[ThemeProvider]))
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """What the palette offers."""
+        from .palette import commands
+
+        yield from commands(self, screen)
 
     def on_markdown_link_clicked(self, event: Markdown.LinkClicked) -> None:
         """A link a core wrote is shown and copied, never opened: its text can promise another place."""
         event.stop()
-        self.copy_to_clipboard(event.href)
-        self.notify(printable(event.href), title="Address copied", markup=False)
+        self.copy(event.href, self.words("Address copied"))
 
-    # ---- threads: Twin is synchronous, one at a time ---------------------------------------------------------------
+    def copy(self, text: str, title: str) -> None:
+        """Put a text on the clipboard and say so."""
+        self.copy_to_clipboard(text)
+        shown = printable(text)
+        self.notify(shown if len(shown) < 100 else f"{shown[:99]}…", title=title, markup=False)
 
-    @work(thread=True, exclusive=True, group="twin")
-    def _drain(self, exchange: Exchange, role: str | None, conversation: str, council: bool | None) -> None:
-        for event in self.twin.stream(exchange.question, role, conversation=conversation, council=council,
-                                      cancel=self._stop.is_set):
-            self.post_message(self.Came(exchange, event))
-        self._settle(conversation)
+    def action_help_quit(self) -> None:
+        """Ctrl+C copies in a terminal's sense; somebody who means to leave is told how."""
+        self.notify(self.words("{key} quits.", key=self.key_of("quit")), markup=False)
 
-    @work(thread=True, exclusive=True, group="twin")
-    def _work(self, job: Callable[[], str | PromptView]) -> None:
-        conversation = self.conversation
-        try:
-            made = job()
-        except TwinError as error:
-            self.post_message(self.Done(str(error), error=True, free=True))
-            return
-        self.post_message(self.Done(made, free=True) if isinstance(made, str) else self.Opened(made))
-        self._settle(conversation)
 
-    def _settle(self, conversation: str) -> None:
-        """Idle until the next question, which ends this worker: what the answer left unread is read now, and the twin
-        reflects when that is due."""
-        worker = get_current_worker()
-        try:
-            self.twin.settle(conversation=conversation, cancel=lambda: worker.is_cancelled)
-            before = self.twin.proposals_waiting()
-            if self.twin.idle(cancel=lambda: worker.is_cancelled) and self.twin.proposals_waiting() > before:
-                self.post_message(self.Done("\n".join(feedback.news(self.twin, ENDS))))
-        except TwinError as error:
-            self.post_message(self.Done(str(error), error=True))
+def run(home: Path | None, model: str | None) -> None:
+    """Open the terminal on the twin of a home and close it at the end. Raises the TwinError of one that cannot be
+    opened."""
+    from twin.home import Home
 
-    @work(thread=True, group="look")
-    def _look_around(self) -> None:
-        """What is here already; counting cards and messages takes longer than a first paint should."""
-        try:
-            missing = "" if self.twin.has("core") else self.twin.catalog.recommend().model.name
-            counts = self.twin.archive.counts()
-            _ = self.twin.role_map  # reads the folder, so that a broken hand edit is known
-            news = feedback.news(self.twin, ENDS)
-        except TwinError as error:
-            self.post_message(self.Done(str(error), error=True))
-            return
-        self.post_message(self.Done(f"no core: twin models pull {missing}" if missing else "", core=True))
-        own = counts["own_messages"]
-        self.post_message(self.Done(
-            f"Your own messages here: {own:,}. Press F1 for keys and commands."
-            if own else "Nothing of yours is here yet: `twin import FILE` brings it. Press F1 for keys and commands."))
-        if news:
-            self.post_message(self.Done("\n".join(news)))
+    place = Home(home)
 
-    # ---- what comes back ---------------------------------------------------------------------------------------
+    def opened() -> Twin:
+        from twin.chat import Twin  # here: in the thread, after the first paint
 
-    async def on_twin_app_came(self, came: Came) -> None:
-        await came.exchange.take(came.event)
-        if isinstance(came.event, Answered | Interrupted | Failed):
-            self._busy = False
-            if isinstance(came.event, Answered | Interrupted):
-                self._core = came.event.turn.model
-                if self.twin.notes != self._noted:  # once, and again when a card is lost
-                    self._noted = self.twin.notes
-                    self.say("\n".join(self._noted))
-            self._tell_refusal()
-        if not isinstance(came.event, Token | Thinking):
-            self.draw_status()
+        return Twin.open(place, model=model)
 
-    def on_twin_app_done(self, done: Done) -> None:
-        if done.free:
-            self._busy = False
-        if done.core:
-            self._core = done.text
-        else:
-            self.say(done.text, error=done.error)
-        self._tell_refusal()
-        self.draw_status()
-
-    def on_twin_app_opened(self, opened: Opened) -> None:
-        self._busy = False
-        self.push_screen(PromptPage(opened.view))
-        self.draw_status()
-
-    def _tell_refusal(self) -> None:
-        """A hand edit of the roles that cannot be read, once."""
-        refusal = self.twin.role_book.refusal
-        said, self._refused = self._refused, refusal.what if refusal else ""
-        if self._refused and self._refused != said:
-            self.say(f"{self._refused} Correct it; until then the roles before that edit stay active.", error=True)
-
-    def say(self, text: str, *, error: bool = False) -> None:
-        """Lines of the program's own in the log."""
-        log = self.query_one("#log", VerticalScroll)
-        log.mount(Note(text, error=error))
-        log.anchor()
-
-    def draw_status(self) -> None:
-        """The line below: where one is, who answers, the core, and what to press."""
-        parts = [*([f"line {self.line.title}"] if self.line else []), self.answers()]
-        if self.last and self.last.route and not self.last.route.asked:
-            parts[-1] += f" → {self.last.route.role} {self.last.route.sure}"
-        if self._core:
-            parts.append(self._core)
-        if self.last and self.last.turn:
-            usage = self.last.turn.usage
-            read = f"{usage.prompt_tokens:,} read, " if usage.prompt_tokens else ""
-            parts.append(f"{read}{usage.generated:,} written")
-        if self._busy:
-            parts.append("stopping …" if self._stop.is_set() else "esc stops")
-        else:
-            parts.append("f1 help")
-        self.query_one("#status", Static).update(Content(printable(" · ".join(parts))))
+    app = TwinApp(opened, place)
+    try:
+        app.run()
+    finally:
+        if app.ready:
+            cast("Twin", app._twin).close()
+    if app.refused:  # in the language of the screen that was seen
+        spoken, refused = app.words.language, app.refused
+        refused.what, refused.next_step = sentence(refused.what, spoken), sentence(refused.next_step, spoken)
+        refused.args = (f"{refused.what} {refused.next_step}".strip(),)
+        raise refused

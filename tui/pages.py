@@ -2,23 +2,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from importlib.resources import files
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.events import Key
+from textual.events import Click, Key
 from textual.screen import ModalScreen
-from textual.widgets import Markdown, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from twin.prompt_view import STYLES, PromptView, Span
 from twin.text import one_line, printable
+from twin.words import Words
 
 from .composer import Composer
-from .style import HELP
+
+if TYPE_CHECKING:
+    from .app import TwinApp
 
 _FRAME = 12  # columns of a page that are not its text: a twentieth outside, border, padding, scrollbar
 
@@ -26,18 +30,44 @@ _FRAME = 12  # columns of a page that are not its text: a twentieth outside, bor
 class Page(ModalScreen[None]):
     """Something to read; esc goes back."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,f1,q,enter,й", "dismiss", "Close")]
 
     def on_mount(self) -> None:
         self.query_one(VerticalScroll).focus()
 
+    def on_click(self, event: Click) -> None:
+        """A click beside the page closes it."""
+        if event.widget is self:
+            self.dismiss()
+
 
 class Help(Page):
-    """The keys and commands on one page."""
+    """The keys and commands on one page, in the person's language (help.en.md, help.ru.md)."""
 
     def compose(self) -> ComposeResult:
         with VerticalScroll():
-            yield Markdown(HELP)
+            yield Static(drawn(help_text(cast("TwinApp", self.app))))
+
+
+def drawn(text: str) -> Content:
+    """Our own page as one text: Markdown widgets, one for each line of it, would take a second to open."""
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("### "):
+            lines.append(Content.styled(line[4:], "bold $text-primary"))
+        else:
+            pieces = line.replace("- ", "• ", 1).split("`") if line.startswith("- ") else line.split("`")
+            lines.append(Content.assemble(*((piece, "bold $text-accent" if place % 2 else "")
+                                            for place, piece in enumerate(pieces))))
+    return Content("\n").join(lines)
+
+
+def help_text(app: TwinApp) -> str:
+    """The page; `{id}` in it stands for the key that an action has by now."""
+    text = files("twin.tui").joinpath(f"help.{app.words.language}.md").read_text("utf-8")
+    for action in app.mappable:
+        text = text.replace(f"{{{action}}}", app.key_of(action))
+    return text
 
 
 class PromptPage(Page):
@@ -55,7 +85,7 @@ class PromptPage(Page):
 class Picker(ModalScreen[str | None]):
     """One of a few: its digit, or arrows and Enter. Esc chooses nothing."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,й", "dismiss", "Close")]
 
     def __init__(self, title: str, choices: Sequence[tuple[str, str]]) -> None:
         """`choices` are ids, each with what it is for."""
@@ -88,15 +118,15 @@ class Rewrite(ModalScreen[str | None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss", "Close")]
 
-    def __init__(self, title: str, text: str) -> None:
+    def __init__(self, title: str, text: str, words: Words) -> None:
         super().__init__()
-        self._title, self._text = title, text
+        self._title, self._text, self._words = title, text, words
 
     def compose(self) -> ComposeResult:
         with Vertical():
             yield Static(Content(one_line(self._title)))
             yield Composer(printable(self._text))
-            yield Static(Content("enter keeps it · ctrl+j new line · esc leaves it"))
+            yield Static(Content(self._words("enter keeps it · ctrl+j new line · esc leaves it")))
 
     def on_mount(self) -> None:
         composer = self.query_one(Composer)

@@ -41,5 +41,10 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(_HOME_OF[name]), name)
 
 
+def load_ipython_extension(ipython: Any) -> None:
+    """%load_ext twin: the magics %twin and %%twin."""
+    importlib.import_module("twin.notebook.magics").load(ipython)
+
+
 def __dir__() -> list[str]:
     return [*__all__, "__version__"]

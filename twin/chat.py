@@ -6,16 +6,18 @@ opening, so that imports and the profile work before any model is there.
 from __future__ import annotations
 
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from twin import exporters, loading, portrait, prompt, text
 from twin.asking import Asked, Asking
 from twin.catalog import Catalog
+from twin.desk import Desk
 from twin.errors import TwinError, UsageError
 from twin.home import Home, write_atomically
 from twin.learning import Learning
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
 _DIGEST = "profile.digest"  # a setting in the archive
 
 
-class Twin(Learning, Reflecting):
+class Twin(Learning, Reflecting, Desk):
     """The twin of one person. Made by `open`; a context manager; one thread at a time.
 
     Everything a face can do is a method here. Errors are those of twin.errors.
@@ -78,14 +80,16 @@ class Twin(Learning, Reflecting):
         self.catalog = catalog or Catalog()
         self.conversation = str(uuid.uuid4())
         self._engine, self._lent = engine, engine is not None
+        self._closing: list[Callable[[], None]] = []
         self._model = model
         self._n_ctx = n_ctx
         self._placement = placement
         self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
         self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed)
         self._learns(self.records, self.asking, embedder, lambda: self.engine, self._release, self.profile)
-        self._reflects(lambda: self.engine, lambda: loading.core(self.catalog, self._model, self._engine),
-                       lambda experts: loading.engine(self.catalog, home, model, n_ctx, placement, experts=experts))
+        self._reflects(lambda: self.engine, lambda: loading.core(self.catalog, self._chosen(), self._engine),
+                       lambda experts: loading.engine(self.catalog, home, self._chosen(), n_ctx, placement,
+                                                      experts=experts))
 
     @classmethod
     def open(cls, home: str | os.PathLike[str] | Home | None = None, *, engine: Engine | None = None,
@@ -96,6 +100,10 @@ class Twin(Learning, Reflecting):
         core on this machine) is loaded at the first question, where `placement` says (default: as the engine finds).
         Nothing is written before the first import or question.
         """
+        if "ipykernel" in sys.modules:
+            from twin.notebook import cell  # a face above; here only so that turns show themselves in cells
+
+            cell.register()
         place = home if isinstance(home, Home) else Home(home)
         catalog = Catalog()
         return cls(place, engine=engine, embedder=loading.embedder(catalog), n_ctx=n_ctx, placement=placement,
@@ -112,6 +120,8 @@ class Twin(Learning, Reflecting):
 
     def close(self) -> None:
         """Keep what the core has read, then free it and the embedder; the stores hold nothing open."""
+        for job in self._closing:
+            job()
         try:
             with suppress(TwinError):  # a full disk costs the next run some reading, nothing else
                 self.settle(keep=True, cancel=lambda: True)
@@ -120,6 +130,10 @@ class Twin(Learning, Reflecting):
             for part in (engine, self.embedder):
                 if part is not None and hasattr(part, "close"):
                     part.close()
+
+    def at_close(self, job: Callable[[], None]) -> None:
+        """Have something done each time the twin closes, while its core is still there."""
+        self._closing.append(job)
 
     # ---- what the person wrote ---------------------------------------------------------------------------------
 
@@ -137,6 +151,8 @@ class Twin(Learning, Reflecting):
         the answer is kept). `zone` (Europe/Moscow) is that of times that name none, default this machine's. With
         `embed=False` the vectors are left to `embed`, which takes minutes where the import takes seconds.
         """
+        if not os.fspath(path).strip():  # Path("") is the current folder, which nobody named
+            raise UsageError("No path was given.", "Name a file, a zip or a folder.")
         report = self.records.import_path(Path(path), me=me, zone=zone, dry_run=dry_run, progress=progress)
         if embed and not dry_run:
             self.embed(progress=progress)
@@ -265,22 +281,13 @@ class Twin(Learning, Reflecting):
     def engine(self) -> Engine:
         """The core, loaded now if it was not yet. Raises ModelMissing with the command that fetches one."""
         if self._engine is None:
-            self._engine = loading.engine(self.catalog, self.home, self._model, self._n_ctx, self._placement)
+            self._engine = loading.engine(self.catalog, self.home, self._chosen(), self._n_ctx, self._placement)
         return self._engine
 
-    def _release(self) -> None:
-        if self._engine is not None and not self._lent:
-            self._engine.close()
-            self._engine = None
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What the core does otherwise than asked, in words: fewer cards, a shorter context. () until it loads."""
-        return self._engine.notes if self._engine else ()
-
     def ask(self, question: str, role: str | None = None, *, conversation: str | None = None) -> Turn:
-        """Ask and wait for the whole turn. Raises the error of a turn that failed."""
-        return _last(self.stream(question, role, conversation=conversation))
+        """Ask and wait for the whole turn; a notebook cell shows it as it comes. Raises the error of a failed one."""
+        return self._shown(question, lambda cancel: self.stream(question, role, conversation=conversation,
+                                                                cancel=cancel))
 
     def council(self, question: str, members: Iterable[str] = (), *, n: int | None = None, control: bool = False,
                 conversation: str | None = None) -> Turn:
@@ -289,12 +296,13 @@ class Twin(Learning, Reflecting):
         `members` names them; else the routed role and the likeliest others, `n` at most (default: the policy's). With
         `control` the best single role answers too, sampled to as many tokens: see whether the council was worth them.
         """
-        return _last(self.stream(question, conversation=conversation, council=True, members=members, n=n,
-                                 control=control))
+        return self._shown(question, lambda cancel: self.stream(
+            question, conversation=conversation, council=True, members=members, n=n, control=control, cancel=cancel))
 
     def show_prompt(self, question: str, role: str | None = None, *, conversation: str | None = None) -> PromptView:
         """The prompt a question would be answered with, taken apart; nothing is answered or stored."""
-        return self.asking.show(Asked(question, conversation or self.conversation, role))
+        shown = self.asking.show(Asked(question, conversation or self.conversation, role))
+        return replace(shown, language=self.language)
 
     def stream(self, question: str, role: str | None = None, *, conversation: str | None = None,
                council: bool | None = None, members: Iterable[str] = (), n: int | None = None, control: bool = False,
@@ -355,19 +363,6 @@ class Twin(Learning, Reflecting):
             self.archive.set_setting(_DIGEST, stored)
         return "" if stored == "-" else stored
 
-    def has(self, part: Literal["core", "embedder"]) -> bool:
-        """Whether a core to answer with, or an embedder to recall by meaning, is on this machine."""
-        if part == "embedder":
-            return self.embedder is not None
-        if self._engine is not None:
-            return True
-        if self._model is None:
-            return self.catalog.best_core() is not None
-        try:
-            return self.catalog.path(self._model).is_file()
-        except TwinError:
-            return False
-
     # ---- what leaves -----------------------------------------------------------------------------------------------
 
     def export(self, format: str = "prompt", *, path: str | os.PathLike[str] | None = None, budget: int = 8000,
@@ -381,11 +376,14 @@ class Twin(Learning, Reflecting):
         self.archive.register("export", target, sha256=digest(made.text))
         return replace(made, path=target)
 
-    def chat(self) -> Any:
-        """A chat widget for Jupyter."""
-        from twin.widget import Chat  # a face above; here only as the method's convenience, loaded when asked for
+    def _shown(self, question: str, begin: Callable[[Callable[[], bool]], Iterator[Event]]) -> Turn:
+        """The whole turn; in a cell of a notebook it is drawn there as it comes."""
+        if "ipykernel" in sys.modules:
+            from twin.notebook import cell  # as in `open`
 
-        return Chat(self)
+            if cell.here():
+                return cell.ask(self, question, begin)
+        return _last(begin(never))
 
 
 def _last(events: Iterable[Event]) -> Turn:

@@ -262,10 +262,9 @@ def chat(model: str | None, home: Path | None) -> None:
     """Open the terminal chat."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The terminal chat needs a terminal.", "Use `twin ask` in scripts and pipes.")
-    with opened(home, model) as twin:
-        from twin.tui.app import TwinApp  # here: loads textual
+    from twin.tui.app import run  # here: loads textual
 
-        TwinApp(twin).run()
+    run(home, model)
 
 
 # ---- leaving ---------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 of its roles meanwhile - proposals that wait, a trial that runs, alarms - as every face says it.
 
 All of it is stored by Twin (reflecting.py); here is what the faces share: how the same question is asked once more, and
-the words they answer with, in the language of the question, or of the last one.
+the words they answer with, in the language of the face (`Twin.language`).
 """
 from __future__ import annotations
 
@@ -33,16 +33,10 @@ _SAID: dict[str, dict[Kind, str]] = {
 }
 
 
-def language(turn: Turn) -> str:
-    """The language to speak of a turn in: that of its question, 'en' or 'ru'."""
-    found = text.language(turn.question)
-    return found if found in _SAID else "en"
-
-
 def rate(twin: Twin, turn: Turn, *, good: bool) -> str:
     """Note a thumb; returns what to tell the person."""
     twin.rate(turn, good)
-    return _SAID[language(turn)]["good" if good else "bad"]
+    return _SAID[twin.language]["good" if good else "bad"]
 
 
 def edit(twin: Twin, turn: Turn, own: str) -> str:
@@ -52,7 +46,7 @@ def edit(twin: Twin, turn: Turn, own: str) -> str:
         raise UsageError("Your version is empty." if not own else "Your version says the same as the answer.",
                          "Change the answer to what you would have wanted.")
     twin.edited(turn, own)
-    return _SAID[language(turn)]["edited"]
+    return _SAID[twin.language]["edited"]
 
 
 def again(twin: Twin, turn: Turn) -> tuple[Line, str]:
@@ -61,7 +55,7 @@ def again(twin: Twin, turn: Turn) -> tuple[Line, str]:
     on = twin.lines.of(turn.conversation).settings
     line, _ = twin.fork(turn, role=on.role, instruction=on.instruction, sampling=on.sampling, council=on.council)
     twin.again(turn)
-    return line, _SAID[language(turn)]["again"]
+    return line, _SAID[twin.language]["again"]
 
 
 def in_role(twin: Twin, turn: Turn) -> str | None:
@@ -78,61 +72,59 @@ def _shown(answer: str) -> str:
 # ---- what the twin thinks of its roles -------------------------------------------------------------------------------
 
 _ROLES: dict[str, dict[str, str]] = {
-    "en": {"waits": "Proposals that wait for you: {n}. See `twin proposals list`.",
-           "trial": "{said} Take it back: {how}.", "none": "Nothing waits for you. `twin reflect` looks for something.",
-           "decide": "`twin proposals show ID` has the numbers and how to decide.",
+    "en": {"waits": "Proposals that wait for you: {n}. See {see}.",
+           "trial": "{said} Take it back: {how}.", "none": "Nothing waits for you. {look} looks for something.",
+           "decide": "{decide} has the numbers and how to decide.",
            "back": "{id} is taken back; the role files are as they were before it.",
            "no trial": "Nothing is on trial."},
-    "ru": {"waits": "Предложений ждут вас: {n}. Посмотреть: `twin proposals list`.",
-           "trial": "{said} Вернуть как было: {how}.", "none": "Ничего не ждёт вас. `twin reflect` поищет.",
-           "decide": "Числа и как решить - `twin proposals show ID`.",
+    "ru": {"waits": "Предложений ждут вас: {n}. Посмотреть: {see}.",
+           "trial": "{said} Вернуть как было: {how}.", "none": "Ничего не ждёт вас. {look} поищет.",
+           "decide": "Числа и как решить - {decide}.",
            "back": "{id} возвращено; файлы ролей такие, какими были до него.",
            "no trial": "Сейчас ничего не на пробе."},
 }
+SEE, DECIDE, LOOK = "`twin proposals list`", "`twin proposals show ID`", "`twin reflect`"  # where a face has no other
 
 
-def spoken(twin: Twin) -> str:
-    """The language to speak of roles in: that of the last question, 'en' where nothing was asked yet."""
-    last = twin.archive.turns(limit=1)
-    return language(last[-1]) if last else "en"
-
-
-def news(twin: Twin, how: str) -> list[str]:
-    """A few quiet lines: how many proposals wait, the trial that runs and `how` it is ended here, alarms. Or none."""
-    said, words = spoken(twin), _ROLES[spoken(twin)]
+def news(twin: Twin, how: str, *, see: str = SEE) -> list[str]:
+    """A few quiet lines: how many proposals wait and how to `see` them here, the trial that runs and `how` it is ended
+    here, alarms. Or none."""
     count = twin.proposals_waiting()
-    return [*([words["waits"].format(n=count)] if count else []), *on_trial(twin, how), *_alarms(twin, said)]
+    waits = [_ROLES[twin.language]["waits"].format(n=count, see=see)] if count else []
+    return [*waits, *on_trial(twin, how), *_alarms(twin)]
 
 
 def on_trial(twin: Twin, how: str) -> list[str]:
     """The trial that runs and `how` it is ended here, as a line; none for none."""
-    trial, said = twin.trial(), spoken(twin)
+    trial, said = twin.trial(), twin.language
     return [_ROLES[said]["trial"].format(said=trial.say(said), how=how)] if trial else []
 
 
 def no_trial(twin: Twin) -> str:
     """That none runs."""
-    return _ROLES[spoken(twin)]["no trial"]
+    return _ROLES[twin.language]["no trial"]
 
 
-def proposals(twin: Twin, how: str) -> str:
-    """What waits for a decision, a line each, and how to decide; the trial that runs, and alarms."""
-    said = spoken(twin)
+def proposals(twin: Twin, how: str, *, decide: str = DECIDE, look: str = LOOK) -> str:
+    """What waits for a decision, a line each, and how to `decide` here, or how to `look` for something; the trial that
+    runs and `how` it is ended here, alarms."""
+    said = twin.language
     words, found = _ROLES[said], twin.proposals()
     lines = [f"{one.proposal.id}  {state(one.state, said)}: {text.one_line(one.proposal.say(said))}" for one in found]
-    return "\n".join([*lines, words["decide" if found else "none"], *on_trial(twin, how), *_alarms(twin, said)])
+    last = words["decide"].format(decide=decide) if found else words["none"].format(look=look)
+    return "\n".join([*lines, last, *on_trial(twin, how), *_alarms(twin)])
 
 
 def take_back(twin: Twin, proposal: str = "") -> str:
     """End the trial that runs, or take the proposal of this id back; returns what to tell the person. UsageError where
     none runs."""
-    said, trial = spoken(twin), twin.trial()
+    trial = twin.trial()
     if not proposal and trial is None:
-        raise UsageError(no_trial(twin), "`twin proposals list --all`")
+        raise UsageError("Nothing is on trial.", "`twin proposals list --all` shows what became of each.")
     name = proposal or (trial.proposal if trial else "")
     twin.rollback(name)
-    return _ROLES[said]["back"].format(id=text.one_line(name))
+    return _ROLES[twin.language]["back"].format(id=text.one_line(name))
 
 
-def _alarms(twin: Twin, said: str) -> list[str]:
-    return [alarm.say(said) for alarm in twin.watch()]
+def _alarms(twin: Twin) -> list[str]:
+    return [alarm.say(twin.language) for alarm in twin.watch()]

@@ -17,6 +17,7 @@ from unicodedata import east_asian_width
 from twin.prompt import Count, split_digest, split_memories
 from twin.text import one_line, printable
 from twin.types import Adapter, Prompt, Segment
+from twin.words import Words, sentence
 
 Section = Literal["shared", "memories", "tail", "room", "free"]
 
@@ -78,7 +79,8 @@ class Acting:
 
 @dataclass(frozen=True)
 class PromptView:
-    """A prompt in parts. `budget` is what prompt and answer may take together, `room` the answer alone: tokens."""
+    """A prompt in parts. `budget` is what prompt and answer may take together, `room` the answer alone: tokens.
+    `language`: what is said of it, 'en' or 'ru'; the prompt itself is data."""
 
     parts: tuple[Part, ...]
     budget: int
@@ -86,6 +88,7 @@ class PromptView:
     role: str = ""
     dropped: tuple[str, ...] = ()
     adapters: tuple[Acting, ...] = ()
+    language: str = "en"
 
     @property
     def used(self) -> int:
@@ -116,11 +119,14 @@ class PromptView:
 
     def notes(self) -> tuple[str, ...]:
         """The budget, the adapters and what did not fit, a line each."""
-        over = self.used + self.room - self.budget
-        notes = [f"Prompt {self.used:,} and answer {self.room:,} of {self.budget:,} tokens"
-                 + (f": {over:,} too many." if over > 0 else ".")]
-        notes += [f"Adapter {one.name} ({one.kind}, scale {one.scale:g}) acts on {one.where}." for one in self.adapters]
-        notes += [f"Left out: {one_line(what)}" for what in self.dropped]
+        words, over = self._words, self.used + self.room - self.budget
+        figures = {"used": f"{self.used:,}", "room": f"{self.room:,}", "budget": f"{self.budget:,}"}
+        notes = [words("Prompt {used} and answer {room} of {budget} tokens: {over} too many.", over=f"{over:,}",
+                       **figures) if over > 0 else
+                 words("Prompt {used} and answer {room} of {budget} tokens.", **figures)]
+        notes += [words("Adapter {name} ({kind}, scale {scale}) acts on {where}.", name=one.name, kind=one.kind,
+                        scale=f"{one.scale:g}", where=words(one.where)) for one in self.adapters]
+        notes += [words("Left out: {what}", what=one_line(sentence(what, self.language))) for what in self.dropped]
         return tuple(notes)
 
     def lines(self, width: int = 100) -> tuple[tuple[Span, ...], ...]:
@@ -128,13 +134,18 @@ class PromptView:
         │ before words. The prompt is wrapped: where a terminal breaks a line there would be no margin."""
         legend = tuple(Span(f"{STYLES[name].sign} {words}  ", name) for name, words in self.legend())
         head = [self.bar(width), legend, *((Span(note),) for note in self.notes()), ()]
-        return (*head, *(row for part in self.parts for row in _rows(part, width)))
+        return (*head, *(row for part in self.parts for row in _rows(part, width, self._words(part.kind))))
 
     def __str__(self) -> str:
         return "\n".join("".join(span.text for span in line).rstrip() for line in self.lines())
 
+    @property
+    def _words(self) -> Words:
+        return Words("twin", self.language)
+
     def _label(self, name: Section) -> str:
-        return "prefix of this role" if name == "shared" and self._alone() else STYLES[name].label
+        alone = name == "shared" and self._alone()
+        return self._words("prefix of this role") if alone else self._words(STYLES[name].label)
 
     def _alone(self) -> bool:
         """A LoRA that reads the whole prompt has a prefix of its own."""
@@ -146,7 +157,7 @@ class PromptView:
         legend = "".join(f'<span style="margin-right:1.2em"><span style="color:{STYLES[name].css}">■</span> '
                          f"{escape(words)}</span>" for name, words in self.legend())
         notes = "".join(f'<div style="opacity:.75">{escape(note)}</div>' for note in self.notes())
-        parts = "".join(map(_block, self.parts))
+        parts = "".join(_block(part, self._words) for part in self.parts)
         return ('<div style="font:13px/1.5 system-ui,sans-serif;max-width:60em">'
                 f'<div style="display:flex;height:12px;border-radius:3px;overflow:hidden">{bar}</div>'
                 f'<div style="margin:.3em 0">{legend}</div>{notes}<div style="margin-top:.5em;max-height:32em;'
@@ -220,9 +231,9 @@ def _shown(part: Part) -> str:
     return text.replace("\n", "↵") if part.special else text.rstrip("\n")
 
 
-def _rows(part: Part, width: int) -> Iterator[tuple[Span, ...]]:
+def _rows(part: Part, width: int, kind: str) -> Iterator[tuple[Span, ...]]:
     mark = "◆" if part.special else "│"
-    margin = f"{part.kind:<12} {part.tokens:>6,} "
+    margin = f"{kind:<12} {part.tokens:>6,} "
     text, room = _shown(part), max(20, width - len(margin) - 2)
     if any(east_asian_width(letter) in "WF" for letter in text):
         room //= 2  # such letters, emoji among them, take two columns
@@ -233,10 +244,10 @@ def _rows(part: Part, width: int) -> Iterator[tuple[Span, ...]]:
             margin = " " * len(margin)
 
 
-def _block(part: Part) -> str:
+def _block(part: Part, words: Words) -> str:
     css = STYLES[part.section].css
     look = "border:1px dashed;border-radius:3px;padding:0 .3em;opacity:.7" if part.special else "white-space:pre-wrap"
-    title = "control tokens, " if part.special else ""
+    title = f"{words('control tokens')}, " if part.special else ""
     return (f'<div style="border-left:4px solid {css};padding:.1em .6em;overflow-wrap:anywhere">'
-            f'<span style="opacity:.6;font-size:85%">{escape(part.kind)}, {title}{part.tokens:,}</span><br>'
+            f'<span style="opacity:.6;font-size:85%">{escape(words(part.kind))}, {title}{part.tokens:,}</span><br>'
             f'<span style="{look}">{escape(_shown(part))}</span></div>')

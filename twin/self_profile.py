@@ -227,7 +227,7 @@ class SelfProfile:
     def diff(self, before: str | None = None, after: str | None = None) -> Difference:
         """What is different between two versions; by default the last one and the one before it."""
         kept = self.archive.snapshots()
-        if (before is None or after is None) and len(kept) < (2 if before is None else 1):
+        if (not before or not after) and len(kept) < (1 if before else 2):
             raise UsageError(f"There are {len(kept)} versions of the profile, so nothing to compare.",
                              "Build another one after the next import: `twin profile`.")
         return diff(self.archive.snapshot(before) if before else kept[-2],

@@ -411,9 +411,6 @@ class Turn:
     def __str__(self) -> str:
         return self.answer
 
-    def _repr_markdown_(self) -> str:
-        return self.answer
-
 
 # ---- events of a turn, in the order in which they can come -------------------------------------------------------
 

@@ -59,6 +59,7 @@ SMALL = ("--people", "person-1,person-2,diarist", "--steps", "4", "--held", "6",
          "--general", "3", "--threads", "1")
 
 
+@pytest.mark.slow
 def test_likeness_measures_everybody_and_a_second_run_measures_nothing_again(
         core: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +100,7 @@ def test_a_report_of_a_run_that_has_just_begun_says_that_nothing_was_measured() 
     assert "not measured" in found.text()
 
 
+@pytest.mark.slow
 def test_alora_compares_both_kinds_at_equal_time_and_a_second_run_trains_nothing_again(
         core: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

@@ -221,6 +221,7 @@ def killed(core: Path) -> Iterator[Callable[[Path, float], None]]:
     yield run
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_broken_can_be_loaded_and_it_goes_on_to_the_same_bytes(
         core: Path, tmp_path: Path, killed: Callable[[Path, float], None]) -> None:
     chance, done = random.Random(4), []  # noqa: S311

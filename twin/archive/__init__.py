@@ -31,6 +31,7 @@ from twin.archive.role_maps import Maps
 from twin.archive.selection import Selection
 from twin.archive.signals import Signal, SignalKind, Signals
 from twin.archive.sources import Source, files, sources
+from twin.archive.talks import Talk
 from twin.archive.tombstones import Tombstones
 from twin.archive.typed import conversation_of as typed_in
 from twin.errors import UsageError
@@ -38,7 +39,8 @@ from twin.profile import Point
 from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
 __all__ = ["NOBODY", "NOBODYS_NAMES", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Entry", "Failure",
-           "Key", "Selection", "Signal", "SignalKind", "Source", "Stored", "Verified", "typed_in"]
+           "Key", "Selection", "Signal", "SignalKind", "Source", "Stored", "Talk", "Verified",
+           "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 

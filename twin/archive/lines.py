@@ -8,6 +8,7 @@ from typing import Any
 
 from twin.archive.file import File
 from twin.archive.ready import utf8
+from twin.archive.talks import Talk, talks
 from twin.archive.traces import Sieve, redacted
 
 Row = tuple[str, str, str, str, str, dict[str, Any], datetime]
@@ -31,6 +32,11 @@ class Lines(File):
             return db.execute(
                 "DELETE FROM lines WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM turns WHERE conversation = ?1) "
                 "AND NOT EXISTS (SELECT 1 FROM lines WHERE parent = ?1)", (name,)).rowcount > 0
+
+    def talks(self, limit: int) -> list[Talk]:
+        """The conversations with the twin, the newest first."""
+        with self._reading() as db:
+            return talks(db, limit)
 
     def lines(self) -> list[Row]:
         """All lines, oldest first."""
