@@ -8,10 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 
 from twin.cores import Choice
-from twin.errors import TwinError
+from twin.errors import HomeError, TwinError
+from twin.home import expanded
 from twin.text import one_line
 from twin.types import Progress
-from twin.words import Words, sentence
+from twin.words import Words, error, sentence
 
 from .background import Cancel
 from .dialogs import OneLine, Sure
@@ -75,7 +76,10 @@ class Cores(Shelf[Choice]):
 
     def _given(self, path: str | None) -> None:
         if path and path.strip():
-            self.use(str(Path(path.strip()).expanduser()))
+            try:
+                self.use(str(expanded(path.strip())))
+            except HomeError as wrong:
+                self.tell(error(wrong, self.words.language), error=True)
 
     def use(self, name: str) -> None:
         """Answer with this core from the next question on."""

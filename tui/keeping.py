@@ -2,11 +2,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin import exporters
 from twin.errors import UsageError
+from twin.home import expanded
 from twin.text import one_line
 from twin.types import Turn
 from twin.words import Words
@@ -131,7 +131,7 @@ class Keeping:
         words = self.words
         first, _, rest = said.partition(" ")
         form, place = (first, rest.strip()) if first in exporters.FORMATS else ("prompt", said)
-        path = Path(place).expanduser() if place else None
+        path = expanded(place) if place else None
 
         def told(made: Exported) -> None:
             cut = "".join("\n" + words("Cut to fit: {name}", name=name) for name in made.cut)

@@ -120,9 +120,9 @@ class Twin(Learning, Reflecting, Desk):
 
     def close(self) -> None:
         """Keep what the core has read, then free it and the embedder; the stores hold nothing open."""
-        for job in self._closing:
-            job()
         try:
+            for job in self._closing:
+                job()
             with suppress(TwinError):  # a full disk costs the next run some reading, nothing else
                 self.settle(keep=True, cancel=lambda: True)
         finally:

@@ -30,6 +30,14 @@ def cache_dir() -> Path:
     return Path(os.environ.get("TWIN_CACHE") or platformdirs.user_cache_path("twin"))
 
 
+def expanded(path: str) -> Path:
+    """A path as people write one, with ~ for a home folder. HomeError for that of nobody."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise HomeError(f"{path} leads to the home folder of nobody.", "Name another place.") from error
+
+
 _passed = count(1)
 
 

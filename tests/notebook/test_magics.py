@@ -146,7 +146,7 @@ def test_profile_proposals_export_and_panels_are_what_the_twin_gives(
     assert asked == ["profile"]
 
 
-@pytest.mark.parametrize("said", ["'abc", '"a b', "''", '""', "' '"])
+@pytest.mark.parametrize("said", ["'abc", '"a b', "~nobody-of-that-name/x", "''", '""', "' '"])
 def test_quotes_that_hold_no_path_are_an_error_of_two_sentences(run: Run, twin: Twin, said: str) -> None:
     told = run(f"%twin import {said}", fails=True)
     assert "Traceback" not in told and "ValueError" not in told

@@ -13,6 +13,7 @@ from typing import Any
 from twin import feedback, words
 from twin.chat import Twin
 from twin.errors import TwinError, UsageError, WhoIsMe
+from twin.home import expanded
 from twin.notebook import cell
 from twin.notebook.gate import gate
 from twin.text import one_line
@@ -237,10 +238,8 @@ def load(ipython: Any) -> None:
 
 def _path(said: str) -> str:
     """A path as people write one: with or without quotes, with ~ for their home."""
-    from pathlib import Path
-
     said = said.strip()
     if said[:1] in ("'", '"'):
         with suppress(ValueError):  # a quote that is not closed belongs to the name
             said = " ".join(shlex.split(said))
-    return str(Path(said).expanduser()) if said else ''
+    return str(expanded(said)) if said else ""
