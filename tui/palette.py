@@ -64,8 +64,8 @@ def commands(app: TwinApp, screen: Screen[Any]) -> Iterator[SystemCommand]:
 def _of_the_chat(app: TwinApp) -> Iterator[SystemCommand]:
     words = app.words
 
-    def obeying(name: str) -> Callable[[], Any]:
-        return partial(app.obey, name)
+    def obeying(name: str, argument: str = "") -> Callable[[], Any]:
+        return partial(app.obey, name, argument)
 
     yield SystemCommand(words("New conversation"), words("Clear the screen and begin anew"), app.chat.action_new)
     yield SystemCommand(words("Why"), words("Why the last answer came from its role"), obeying("why"))
@@ -81,4 +81,6 @@ def _of_the_chat(app: TwinApp) -> Iterator[SystemCommand]:
                         obeying("edit"))
     yield SystemCommand(words("End the trial"), words("Take back what is on trial"), obeying("rollback"))
     yield SystemCommand(words("Lines of thinking"), words("The lines of this conversation"), obeying("lines"))
-    yield SystemCommand(words("Export"), words("Your profile as a system prompt"), obeying("export"))
+    yield SystemCommand(words("Export"), words("Your twin as a prompt, card, skill, pack and more"),
+                        obeying("export", "?"))
+    yield SystemCommand(words("Claims"), words("Claims from outside that wait for your yes"), obeying("claims"))

@@ -30,6 +30,9 @@ def _counts(report: ImportReport, words: Words) -> Iterator[Content]:
     yield Content(words("Messages: {seen} seen = {new} new + {changed} changed + {same} known already + {skipped} "
                         "left out + {failed} failed", seen=report.seen, new=report.imported, changed=report.updated,
                         same=report.unchanged, skipped=skipped, failed=report.failed))
+    if report.carried:
+        yield Content(words("Claims of a twin: {n}, of them waiting for your yes: {waiting} (/claims)",
+                            n=report.carried, waiting=report.waiting))
 
 
 def _left_out(report: ImportReport, words: Words) -> Iterator[Content]:
@@ -78,6 +81,8 @@ def reason(name: str, words: Words) -> str:
             "a page that was quoted"), "clipping": words("a clipping of somebody else's text"),
         "drawing": words("a drawing"), "draft": words("a draft"), "spam": words("spam"),
         "trash": words("from the trash"),
+        "export without claims": words("an export of a twin without claims"), "malformed claim": words(
+            "a malformed claim"), "public copy": words("a public copy: its words have lost their names"),
         "duplicate name": words("a second file of the same name"), "empty": words("empty"),
         "empty conversation": words("an empty conversation"), "empty file": words("an empty file"),
         "empty section": words("an empty section"), "example project": words("an example project"),

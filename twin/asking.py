@@ -6,10 +6,11 @@ or a council of them. Silent and synchronous; the core comes in as a function, s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from twin import council, probe, prompt, roles, text
 from twin.adapters import Adapters
@@ -51,7 +52,7 @@ from twin.types import (
 )
 
 ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
-ABLE = 3e9  # parameters from which a core may put hypotheses in words of its own
+ABLE = 3e9  # parameters from which a core's synthesis is worth having; below it loses to the medoid (thinking.md 2b)
 CONTROL = "(control)"  # its name in Verdict.failed; no role can have it
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
@@ -74,8 +75,10 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A question with everything that is known before the core reads it."""
+class Ready:
+    """A question with everything that is known before the core reads it. `about`: what is told of the person (None: the
+    profile in a few lines); `remembers`: whether records are recalled; `sampling` goes before that of role and line;
+    `schema`: the JSON schema that one role's answer keeps to."""
 
     asked: Asked
     settings: Settings
@@ -83,6 +86,10 @@ class _Ready:
     route: Route
     history: list[Turn]
     started: datetime
+    about: str | None = None
+    remembers: bool = True
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    schema: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
     def role(self) -> Role:
@@ -170,27 +177,30 @@ class Asking:
             if line not in alone:
                 yield from ((line, event) for event in self._told(partial(ready.__getitem__, line), cancel))
 
-    def _told(self, read: Callable[[], _Ready], cancel: Callable[[], bool],
+    def _told(self, read: Callable[[], Ready], cancel: Callable[[], bool],
               writing: tuple[Prompt, Iterator[Piece]] | None = None) -> Iterator[Event]:
         """A turn, stored at its end. `writing`: its prompt, and the answer that is written to it already."""
         try:
-            ready = read()
-            yield Routed(ready.route)
-            if writing is None and self._council_called(ready):
-                turn = yield from self._deliberate(ready, cancel)
-            else:
-                turn = yield from self._answer(ready, cancel, writing)
+            turn = yield from self.turn(read(), cancel, writing)
             self.archive.save_turn(turn, own=self._keeps_typed(), wait_s=ANSWER_WAITS_S)
             yield Interrupted(turn) if turn.status == "interrupted" else Answered(turn)
         except TwinError as error:
             yield Failed(error)
 
-    def _answer(self, ready: _Ready, cancel: Callable[[], bool],
+    def turn(self, ready: Ready, cancel: Callable[[], bool],
+             writing: tuple[Prompt, Iterator[Piece]] | None = None) -> Generator[Event, None, Turn]:
+        """The events of a turn up to its answer, and the turn; nothing is stored. Raises TwinError."""
+        yield Routed(ready.route)
+        if writing is None and self._council_called(ready):
+            return (yield from self._deliberate(ready, cancel))
+        return (yield from self._answer(ready, cancel, writing))
+
+    def _answer(self, ready: Ready, cancel: Callable[[], bool],
                 writing: tuple[Prompt, Iterator[Piece]] | None) -> Generator[Event, None, Turn]:
         """One role answers."""
         if writing is None:
             rendered, sampling = self._rendered(ready)
-            writing = rendered, self._engine().stream(rendered, sampling, cancel=cancel)
+            writing = rendered, self._engine().stream(rendered, sampling, schema=ready.schema, cancel=cancel)
         rendered, pieces = writing
         yield from rendered.memories
         answer, thinking, last = yield from drain(rendered, pieces)
@@ -198,20 +208,20 @@ class Asking:
         return replace(turn, header=self._header(ready, ready.role), adapted=bool(rendered.adapters),
                        thinking=thinking, written=last.written)
 
-    def _ready(self, asked: Asked) -> _Ready:
+    def _ready(self, asked: Asked) -> Ready:
         asked = replace(asked, question=_clean(asked.question))
         settings = self.lines.of(asked.conversation).settings
         role_map = self.role_map
         route = self.router(role_map).route(asked.question, asked=asked.role or settings.role)
         self.book.ensure(ANSWER_WAITS_S)
-        return _Ready(asked, settings, role_map, route, self.lines.history(asked.conversation), datetime.now(UTC))
+        return Ready(asked, settings, role_map, route, self.lines.history(asked.conversation), datetime.now(UTC))
 
-    def _recall(self, ready: _Ready, members: Sequence[Role]) -> list[Recalled]:
+    def _recall(self, ready: Ready, members: Sequence[Role]) -> list[Recalled]:
         """Records that serve the question and that each of the roles may see. What was asked in this tree is in its
         history already."""
         included = [set(role.memory.include) for role in members if role.memory.include]
         tags = sorted(set.intersection(*included)) if included else []
-        if included and not tags:
+        if not ready.remembers or (included and not tags):
             return []
         here = tuple(typed_in(line.id) for line in self.lines.all(ready.asked.conversation))
         without = tuple(dict.fromkeys(tag for role in members for tag in role.memory.exclude))
@@ -219,7 +229,7 @@ class Asking:
         found = self.records.recall(ready.asked.question, MEMORIES, own=True, scope=scope)
         return [one for one in found if one.score >= MIN_SCORE and one.text != ready.asked.question]
 
-    def _made(self, ready: _Ready, rendered: Prompt, answer: str, usage: Usage) -> Turn:
+    def _made(self, ready: Ready, rendered: Prompt, answer: str, usage: Usage) -> Turn:
         asked = ready.asked
         return Turn(
             id=str(uuid.uuid4()), conversation=asked.conversation, question=asked.question, answer=answer,
@@ -229,7 +239,7 @@ class Asking:
 
     # ---- a council ---------------------------------------------------------------------------------------------
 
-    def _council_called(self, ready: _Ready) -> bool:
+    def _council_called(self, ready: Ready) -> bool:
         asked = ready.asked
         if asked.council is not None:
             return asked.council
@@ -237,7 +247,7 @@ class Asking:
         level = rate(asked.question).level if policy.on == "policy" and policy.depth is not None else None
         return ready.settings.council or council.called_for(policy, ready.route, level)
 
-    def _deliberate(self, ready: _Ready, cancel: Callable[[], bool]) -> Generator[Event, None, Turn]:
+    def _deliberate(self, ready: Ready, cancel: Callable[[], bool]) -> Generator[Event, None, Turn]:
         """Several roles answer over one context; what they say is weighed, and one answer given."""
         asked, role_map, engine = ready.asked, ready.role_map, self._engine()
         names = list(dict.fromkeys(asked.members)) or council.members(role_map, role_map.council, ready.route, asked.n)
@@ -250,8 +260,8 @@ class Asking:
         calibration = self.calibration(role_map)
         verdict = yield from _collected(council.deliberate(
             engine, prompts, samplings, question=asked.question, memories=shared.memories, calibration=calibration,
-            track=track(Ledger(self.archive).entries()), embedder=self.embedder, strong=_able(engine), cancel=cancel),
-            said)
+            track=track(Ledger(self.archive).entries()), embedder=self.embedder, strong=engine.parameters >= ABLE,
+            cancel=cancel), said)
         if asked.control and not cancel():
             best = council.best(names, calibration)
             verdict = _controlled(verdict, lambda: council.control(
@@ -261,7 +271,7 @@ class Asking:
                       total_s=verdict.seconds, finish="cancelled" if cancel() else "stop")
         return replace(self._made(ready, shared, "".join(said), usage), verdict=verdict)
 
-    def _side_by_side(self, ready: _Ready, members: Sequence[Role]) -> dict[str, Prompt]:
+    def _side_by_side(self, ready: Ready, members: Sequence[Role]) -> dict[str, Prompt]:
         """One prompt for each role, all with the same history and memories, so that they share their beginning: each
         may have what the longest header leaves."""
         memories = self._recall(ready, members)
@@ -273,7 +283,7 @@ class Asking:
         room = max(self._sampling(ready, role).max_tokens for role in members)
         return {role.id: self._render(
             ready.history, ready.asked.question, headers[role.id], room + most - costs[role.id], role=role.id,
-            adapters=self._adapters(role), memories=memories, thinking="off") for role in members}
+            adapters=self._adapters(role), memories=memories, thinking="off", about=ready.about) for role in members}
 
     def calibration(self, role_map: RoleMap) -> Calibration | None:
         """What the probe made of the council's weights on this core and map; None until it was run to its end."""
@@ -299,30 +309,31 @@ class Asking:
         return view(rendered, lambda piece: len(engine.tokenize(piece)), engine.n_ctx, max_tokens=sampling.max_tokens,
                     control=lambda piece: len(engine.tokenize(piece, special=True)))
 
-    def _header(self, ready: _Ready, role: Role) -> str:
+    def _header(self, ready: Ready, role: Role) -> str:
         """The role's instruction, and the line's. An adapter that the role was compiled into says the first itself."""
         compiled = role.adapter is not None and role.adapter.instead_of_header
         header = "" if compiled else roles.header(role, text.language(ready.asked.question))
         return "\n".join(part for part in (header, ready.settings.instruction) if part)
 
-    def _sampling(self, ready: _Ready, role: Role) -> Sampling:
-        return replace(Sampling(**role.sampling.__dict__), **ready.settings.sampling)
+    def _sampling(self, ready: Ready, role: Role) -> Sampling:
+        return replace(Sampling(**role.sampling.__dict__), **{**ready.settings.sampling, **ready.sampling})
 
-    def _rendered(self, ready: _Ready) -> tuple[Prompt, Sampling]:
+    def _rendered(self, ready: Ready) -> tuple[Prompt, Sampling]:
         """The prompt of the routed role, and how its answer is drawn."""
         role, sampling = ready.role, self._sampling(ready, ready.role)
         return self._render(ready.history, ready.asked.question, self._header(ready, role), sampling.max_tokens,
                             role=role.id, adapters=self._adapters(role), memories=self._recall(ready, [role]),
-                            thinking=role.thinking), sampling
+                            thinking="off" if ready.schema else role.thinking, about=ready.about), sampling
 
     def _render(self, history: Sequence[Turn], question: str, header: str, room: int, *, role: str = "",
                 adapters: tuple[Adapter, ...] = (), memories: Sequence[Recalled] = (),
-                thinking: prompt.Mode = "auto") -> Prompt:
+                thinking: prompt.Mode = "auto", about: str | None = None) -> Prompt:
         engine = self._engine()
         return prompt.render(
             family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
-            budget=engine.n_ctx - room - 16, role=role, constitution=self.constitution, about=self._about(),
-            history=history, memories=memories, adapters=adapters, thinking=thinking)
+            budget=engine.n_ctx - room - 16, role=role, constitution=self.constitution,
+            about=self._about() if about is None else about, history=history, memories=memories, adapters=adapters,
+            thinking=thinking)
 
     def _adapters(self, role: Role) -> tuple[Adapter, ...]:
         """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since, and
@@ -356,11 +367,6 @@ class Asking:
         if label != NOBODY:
             self.role_map.role(label)
         return self.archive.correct(turn, label)
-
-
-def _able(engine: Engine) -> bool:
-    """Whether a core writes a synthesis worth having; below this it loses to the medoid (thinking.md 2b: about 3B)."""
-    return engine.parameters >= ABLE
 
 
 def _controlled(verdict: Verdict, control: Callable[[], Control]) -> Verdict:

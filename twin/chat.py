@@ -14,19 +14,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twin import exporters, loading, portrait, prompt, text
+from twin import loading, portrait, prompt, text
 from twin.asking import Asked, Asking
+from twin.backup import finish
 from twin.catalog import Catalog
 from twin.desk import Desk
 from twin.errors import TwinError, UsageError
-from twin.home import Home, write_atomically
+from twin.home import Home
 from twin.learning import Learning
+from twin.leaving import Leaving
 from twin.ledger import Ledger
 from twin.lines import Line, Lines, Settings
 from twin.person import Profile
 from twin.placement import Placement
 from twin.records import Records
 from twin.reflecting import Reflecting
+from twin.replying import Replying
 from twin.self_profile import SelfProfile
 from twin.types import (
     Answered,
@@ -42,14 +45,12 @@ from twin.types import (
     Route,
     Scope,
     Turn,
-    digest,
     never,
 )
 
 if TYPE_CHECKING:
     from twin.archive import Correction, Failure, Source
     from twin.calibration import Calibration
-    from twin.exporters import Exported
     from twin.forgetting import Forgotten
     from twin.lift import Lift
     from twin.person import Decision
@@ -64,7 +65,7 @@ if TYPE_CHECKING:
 _DIGEST = "profile.digest"  # a setting in the archive
 
 
-class Twin(Learning, Reflecting, Desk):
+class Twin(Learning, Reflecting, Leaving, Replying, Desk):
     """The twin of one person. Made by `open`; a context manager; one thread at a time.
 
     Everything a face can do is a method here. Errors are those of twin.errors.
@@ -105,6 +106,7 @@ class Twin(Learning, Reflecting, Desk):
 
             cell.register()
         place = home if isinstance(home, Home) else Home(home)
+        finish(place)  # a restore that was killed at its end
         catalog = Catalog()
         return cls(place, engine=engine, embedder=loading.embedder(catalog), n_ctx=n_ctx, placement=placement,
                    model=model or os.environ.get("TWIN_MODEL"), catalog=catalog)
@@ -153,7 +155,8 @@ class Twin(Learning, Reflecting, Desk):
         """
         if not os.fspath(path).strip():  # Path("") is the current folder, which nobody named
             raise UsageError("No path was given.", "Name a file, a zip or a folder.")
-        report = self.records.import_path(Path(path), me=me, zone=zone, dry_run=dry_run, progress=progress)
+        report = self.records.import_path(Path(path), me=me, zone=zone, dry_run=dry_run, progress=progress,
+                                          take=self.take_claims)
         if embed and not dry_run:
             self.embed(progress=progress)
         return report
@@ -362,19 +365,6 @@ class Twin(Learning, Reflecting, Desk):
             stored = prompt.digest(self.profile()) or "-"
             self.archive.set_setting(_DIGEST, stored)
         return "" if stored == "-" else stored
-
-    # ---- what leaves -----------------------------------------------------------------------------------------------
-
-    def export(self, format: str = "prompt", *, path: str | os.PathLike[str] | None = None, budget: int = 8000,
-               language: str | None = None) -> Exported:
-        """Write the profile as an export; it tells its path, its text and what was cut. Formats: prompt."""
-        if format not in exporters.FORMATS:
-            raise UsageError(f"There is no export format {format!r}.", f"Known: {', '.join(exporters.FORMATS)}.")
-        made = exporters.FORMATS[format](self.profile(language=language), language=language, budget=budget)
-        target = Path(path) if path else self.home.create().exports / f"{format}.md"
-        write_atomically(target, made.text)
-        self.archive.register("export", target, sha256=digest(made.text))
-        return replace(made, path=target)
 
     def _shown(self, question: str, begin: Callable[[Callable[[], bool]], Iterator[Event]]) -> Turn:
         """The whole turn; in a cell of a notebook it is drawn there as it comes."""

@@ -128,7 +128,9 @@ _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     ("route", "correct", "fork", "lines"), "twin.cli_lines"), "council": "twin.cli_council", "roles": "twin.cli_roles",
     "ledger": "twin.cli_ledger", **dict.fromkeys(("train", "adapter"), "twin.cli_train"),
     "likeness": "twin.cli_likeness", "rate": "twin.cli_signals",
-    **dict.fromkeys(("reflect", "proposals", "audit", "evolve", "whatif"), "twin.cli_reflect")}
+    **dict.fromkeys(("reflect", "proposals", "audit", "evolve", "whatif"), "twin.cli_reflect"),
+    **dict.fromkeys(("form", "export", "tokens", "claims", "backup", "restore"), "twin.cli_leaving"),
+    **dict.fromkeys(("serve", "mcp"), "twin.cli_serve")}
 
 
 class Verbs(click.Group):
@@ -267,28 +269,7 @@ def chat(model: str | None, home: Path | None) -> None:
     run(home, model)
 
 
-# ---- leaving ---------------------------------------------------------------------------------------------------------
-
-@main.command()
-@click.argument("format", default="prompt")
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
-@click.option("--budget", default=8000, show_default=True, help="Characters (UTF-16 units) at most.")
-@click.option("--language", type=click.Choice(["en", "ru"]), help="Default: the language you write most.")
-@home_option
-@json_option
-@verb
-def export(format: str, out: Path | None, budget: int, language: str | None, home: Path | None, as_json: bool) -> None:
-    """Write your profile as a system prompt to carry away."""
-    with opened(home) as twin:
-        made = twin.export(format, path=out, budget=budget, language=language)
-    if as_json:
-        show(made)
-        return
-    click.echo(str(made.path))
-    note(f"{made.characters} of {budget} characters.")
-    for name in made.cut:
-        note(f"Cut to fit: {name}")
-
+# ---- where -----------------------------------------------------------------------------------------------------------
 
 @main.command()
 @home_option

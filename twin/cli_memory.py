@@ -91,6 +91,9 @@ def _draw_report(report: ImportReport) -> None:
     click.echo(f"  {report.own} of them your own words ({roles})")
     for reason, count in sorted(report.skipped.items()):
         click.echo(f"  skipped {count}: {reason}")
+    if report.carried:
+        waiting = f"{report.waiting} wait for your yes: `twin claims`" if report.waiting else "none is new"
+        click.echo(f"  {report.carried} claims of a twin in it, {'not queued' if report.dry_run else waiting}")
     for repair in report.repairs:
         click.echo(f"  repaired {one_line(repair.file)}: {repair.lines} lines had been read as {repair.codec}")
         click.echo(f"    before: {one_line(repair.before)[:100]}")

@@ -17,6 +17,7 @@ from twin.asking import Asking
 from twin.catalog import Catalog
 from twin.errors import ProposalStale, RoleError, TwinError, UsageError
 from twin.home import Home
+from twin.person import Carried
 from twin.records import Records
 from twin.role_changes import changes
 from twin.role_edit import with_value
@@ -74,6 +75,7 @@ class Desk:
     likening: Likening
     embedder: Embedder | None
     embed: Callable[..., int]
+    take_claims: Callable[[list[Carried]], tuple[int, int]]
     _engine: Engine | None
     _model: str | None
     _lent: bool
@@ -267,7 +269,7 @@ class Desk:
         with tempfile.TemporaryDirectory(prefix="twin-") as spare:  # 0700
             path = _written(files, Path(spare))
             report = self.records.import_path(path, me=me, zone=zone, dry_run=dry_run,
-                                              progress=_stopping(progress, cancel))
+                                              progress=_stopping(progress, cancel), take=self.take_claims)
         if embed and not dry_run:
             self.embed(progress=progress, cancel=cancel)
         return report

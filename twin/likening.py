@@ -16,12 +16,13 @@ from itertools import filterfalse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twin import exporters, importers, profile, text
+from twin import importers, profile, text
 from twin.adapters import Kept, refuse_control
 from twin.apprentice import Apprentice
 from twin.archive import Archive
 from twin.asking import MEMORIES, MIN_SCORE
 from twin.errors import StaleAdapter, UsageError
+from twin.exporters.prompt import prompt
 from twin.home import Home, write_atomically
 from twin.lessons import FEW_WORDS, hash_of_key, headed, may_see
 from twin.records import Records
@@ -213,7 +214,7 @@ class Likening:
         keys = [sample.key for sample in own.learn if sample.key]
         said = list(self.records.archive.messages(keys=keys))
         made = profile.build(said, language=tongue if tongue == "ru" else "en")
-        return exporters.FORMATS["prompt"](made, language=made.language, budget=PROFILE).text if made.claims else ""
+        return prompt(made, language=made.language, budget=PROFILE).text if made.claims else ""
 
     def _recall(self, held: Sequence[Sample]) -> Callable[[str], Sequence[Recalled]] | None:
         """Memories older than everything that is measured; None where nothing says when it was written."""

@@ -131,6 +131,31 @@ class FreeClaim:
     probability: float
 
 
+@dataclass(frozen=True)
+class Carried:
+    """A claim that comes from outside, with its quote: from an export of a twin, or proposed by a program. It waits for
+    the person, and counts only once they say yes. `claim` is its id, `origin` tells where it is from, in words."""
+
+    claim: str
+    kind: ClaimKind
+    text: str = field(repr=False)
+    language: str = "en"
+    quote: str = field(default="", repr=False)
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A claim from outside that the person said yes to, and the own message that says so."""
+
+    claim: str
+    kind: ClaimKind
+    text: str = field(repr=False)
+    language: str
+    conversation: str
+    message: str
+
+
 # ---- the depth of questions ----------------------------------------------------------------------------------------
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
@@ -25,7 +25,7 @@ from twin.facets import Facet as Facet
 from twin.facets import facets as facets
 from twin.facets import read
 from twin.own_word import own_word
-from twin.person import Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
+from twin.person import Accepted, Claim, Decision, DepthOf, Evidence, FreeClaim, Profile
 from twin.position import foreign
 from twin.question import asks
 from twin.stated import stated
@@ -62,14 +62,15 @@ def _evidence(conversation: str, message: Message, start: int, end: int) -> Evid
 # ---- from messages to claims ---------------------------------------------------------------------------------------
 
 def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = (), free: Iterable[FreeClaim] = (),
-          decisions: Iterable[Decision] = (), language: str | None = None, read_by_core: int = 0,
-          forgotten: Gone = lambda _: ()) -> Profile:
+          accepted: Iterable[Accepted] = (), decisions: Iterable[Decision] = (), language: str | None = None,
+          read_by_core: int = 0, forgotten: Gone = lambda _: ()) -> Profile:
     """Profile of the person from (conversation id, message) pairs and the sentences a core pointed at.
 
-    `free` are claims in a core's own words, `decisions` what the person said about claims. `language` ('ru' or 'en') is
-    that of most own messages when not given; `read_by_core` counts own messages a core has read; `forgotten` tells
-    which ids of claims are. What showed in one conversation only is left out and counted in the notes, and so are
-    points that no longer fit a sentence. Raises UsageError for another language or a probability outside 0..1.
+    `free` are claims in a core's own words, `accepted` those from outside that the person took, `decisions` what they
+    said about claims. `language` ('ru' or 'en') is that of most own messages when not given; `read_by_core` counts own
+    messages a core has read; `forgotten` tells which ids of claims are. What showed in one conversation only is left
+    out and counted in the notes, and so are points that no longer fit a sentence. Raises UsageError for another
+    language or a probability outside 0..1.
     """
     if language not in (None, "ru", "en"):
         raise UsageError(f"There is no profile in {language!r}.", "Use 'ru' or 'en'.")
@@ -85,13 +86,25 @@ def build(messages: Iterable[tuple[str, Message]], *, points: Iterable[Point] = 
     about = subjects((conversation, message) for (conversation, _), message in own.items())
     claims = [*(claim for claim in claims if claim.talks > 1), *_domains(about, len(own), language),
               *stated([(conversation, message) for (conversation, _), message in own.items()], language),
-              *free_claims(free, own, language)]
+              *free_claims(free, own, language), *_taken(accepted, own, language)]
     confirmed = {key for key, message in own.items() if CONFIRMED in message.flags}
     profile = Profile(tuple(_told(claim, confirmed) for claim in _ordered(settle(claims, decisions, forgotten))),
                       tuple(replace(one, evidence=_whence(one.evidence, confirmed)) for one in questions(own)),
                       len(everything), len(own), len({conversation for conversation, _ in everything}), read_by_core,
                       language, topics=tuple(one.topic for one in about), months=_months(own.values()))
     return replace(profile, notes=tuple(_notes(profile, spoken, own, alone, lost)))
+
+
+def _taken(accepted: Iterable[Accepted], own: Own, language: str) -> Iterator[Claim]:
+    """Claims from outside: each stands on the message in which the person took it."""
+    for one in accepted:
+        message = own.get((one.conversation, one.message))
+        if message is None:
+            continue
+        for start, end in texts.own_spans(message.text)[:1]:
+            text = facets()[one.claim].text.get(language, one.text) if one.claim in facets() else one.text
+            yield Claim(one.claim, text, "said", CORE_CAP, (_evidence(one.conversation, message, start, end),),
+                        "person", one.kind, messages=1, talks=1, first=message.time, last=message.time)
 
 
 def _ordered(claims: Iterable[Claim]) -> list[Claim]:

@@ -6,7 +6,8 @@ whatever dies half-way is finished by the next call, of any process. Knows no co
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime, tzinfo
 from itertools import chain
 from pathlib import Path
@@ -19,10 +20,13 @@ from twin.archive import Archive
 from twin.errors import HomeBusy, UsageError, WhoIsMe
 from twin.forgetting import Forgotten
 from twin.home import Home
+from twin.importers import Found
 from twin.memory import Memory
+from twin.person import Carried
 from twin.types import Conversation, Embedder, ImportReport, Progress, Recalled, Scope, never
 
 _DIGEST, _ME = "profile.digest", "me"  # settings in the archive
+Take = Callable[[list[Carried]], tuple[int, int]]
 MOST_RESULTS = 10_000
 _PIECE_S = 1.0    # seconds of embedding under one lock: others wait two for it
 _YIELD_S = 0.02   # between two pieces; whoever waits looks every 10 ms
@@ -45,8 +49,10 @@ class Records:
         return tuple(json.loads(self.archive.setting(_ME) or "[]"))
 
     def import_path(self, path: Path, *, me: Iterable[str] | None = None, zone: str | None = None,
-                    dry_run: bool = False, progress: Progress | None = None) -> ImportReport:
-        """Read a file, zip or folder into both stores, vectors left out (`embed`).
+                    dry_run: bool = False, progress: Progress | None = None,
+                    take: Take = lambda _: (0, 0)) -> ImportReport:
+        """Read a file, zip or folder into both stores, vectors left out (`embed`). `take` gets the claims that exports
+        of a twin carry, and says how many those are and how many of them now wait for the person.
 
         Raises WhoIsMe when chats of several people do not say which of them is the person and neither `me` nor an
         earlier answer does; `me=()` says that none of them is.
@@ -57,7 +63,10 @@ class Records:
         if people.strangers and (me is None or any(me)):
             raise _who_is_me(people, me or ())
         found = importers.read(path, me=people.me, zone=_zone(zone), progress=progress)
-        report = self.add(found, root=_root(path), dry_run=dry_run, progress=progress)
+        claims: list[Carried] = []
+        report = self.add(_noting(found, claims), root=_root(path), dry_run=dry_run, progress=progress)
+        carried, waiting = (len(claims), 0) if dry_run else take(claims)
+        report = replace(report, carried=carried, waiting=waiting)
         if not dry_run and set(before) != people.me:
             self.archive.set_setting(_ME, json.dumps(sorted(people.me), ensure_ascii=False))
         return report
@@ -148,6 +157,13 @@ class Records:
         if vectors:
             self.embed(progress)
         return self.memory.count()
+
+
+def _noting(found: Iterable[Found], claims: list[Carried]) -> Iterator[Found]:
+    """The same results; the claims among them are noted."""
+    for one in found:
+        claims += one.claims
+        yield one
 
 
 def _who_is_me(people: importers.People, given: tuple[str, ...]) -> WhoIsMe:

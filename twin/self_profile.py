@@ -70,11 +70,24 @@ class SelfProfile:
                 self.archive.save_snapshot(snapshot(made, datetime.now(UTC), _asked(made)))
         return made
 
+    def version(self) -> tuple[Profile, Snapshot]:
+        """The profile as it is now and the version it is kept as; one without any own message is not kept. HomeBusy
+        while somebody else writes."""
+        made = self._built()
+        kept = snapshot(made, datetime.now(UTC), _asked(made))
+        if made.own_messages:
+            self.archive.save_snapshot(kept)
+        return made, kept
+
+    def in_language(self, language: str) -> Profile:
+        """The profile as it is now in 'en' or 'ru'; not kept as a version."""
+        return self._built(language)
+
     def _built(self, language: str | None = None) -> Profile:
         archive = self.archive
         return profile.build(archive.messages(), points=archive.points(), free=archive.free(),
-                             decisions=archive.decisions(), language=language, read_by_core=archive.read_by_core(),
-                             forgotten=archive.forgotten_claims)
+                             accepted=archive.accepted(), decisions=archive.decisions(), language=language,
+                             read_by_core=archive.read_by_core(), forgotten=archive.forgotten_claims)
 
     def unread(self, limit: int) -> tuple[list[tuple[str, Message]], list[tuple[str, Message]]]:
         """Up to `limit` own messages that this core has not judged by the catalogue, and as many that it has not read

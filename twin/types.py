@@ -83,7 +83,8 @@ class Repair:
 class ImportReport:
     """What became of everything an import saw, counted in messages; `reconciles` is checked, not hoped for.
 
-    A conversation that cannot be read counts as one failed item; the reasons stand in `failures`.
+    A conversation that cannot be read counts as one failed item; the reasons stand in `failures`. `carried` counts the
+    claims that exports of a twin hold, `waiting` those of them that now wait for the person's yes.
     """
 
     seen: int = 0
@@ -99,6 +100,8 @@ class ImportReport:
     repairs: tuple[Repair, ...] = ()
     failures: tuple[str, ...] = ()
     dry_run: bool = False
+    carried: int = 0
+    waiting: int = 0
 
     @property
     def reconciles(self) -> bool:

@@ -30,9 +30,10 @@ from tests.bench import likeness_figures, own_words
 from tests.bench.council import RESULTS, read
 from tests.bench.elsewhere import Elsewhere
 from tests.bench.own_words import RUSSIAN, Lines, Made, Person, Words, numbered, said_now, spread
-from twin import exporters, machine, profile
+from twin import machine, profile
 from twin.asking import MEMORIES, MIN_SCORE
 from twin.errors import UsageError
+from twin.exporters.prompt import prompt
 from twin.home import Home, sha256_of, write_atomically
 from twin.likeness import (
     Condition,
@@ -141,7 +142,7 @@ def conditions(bench: Bench, name: str, folder: Path) -> dict[str, Condition]:
 
 def _about(person: Person) -> str:
     made = profile.build(person.said, language=person.tongue)
-    return exporters.FORMATS["prompt"](made, language=made.language, budget=PROFILE).text
+    return prompt(made, language=made.language, budget=PROFILE).text
 
 
 def _recall(person: Person, folder: Path) -> Any:

@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from tests.notebook.on_screen import opened
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
-from twin.types import Turn
+from twin.types import Conversation, Message, Turn
 
 Run = Callable[..., str]
 
@@ -151,3 +151,25 @@ def test_quotes_that_hold_no_path_are_an_error_of_two_sentences(run: Run, twin: 
     told = run(f"%twin import {said}", fails=True)
     assert "Traceback" not in told and "ValueError" not in told
     assert twin.sources() == []
+
+
+def test_the_twin_is_formed_and_carried_away_in_any_form(run: Run, twin: Twin, own_home: Path) -> None:
+    twin.add([Conversation("c", (Message("m", "user", "First I measure, then I decide which of the two it is."),))])
+    core = twin.form("winter")
+
+    assert core.id in run("%twin form spring")
+    assert "card.png" not in run("%twin export ?")
+    assert "character card" in run("%twin export ?")
+    run(f"%twin export plain public '{own_home}/mine.txt'")
+    assert "level=public" in (own_home / "mine.txt").read_text("utf-8")
+    assert [one.name for one in twin.formed()] == ["spring"]
+
+
+def test_claims_from_outside_are_listed_accepted_and_refused(run: Run, twin: Twin) -> None:
+    one, two = twin.propose_claim("Decides by a prototype."), twin.propose_claim("Distrusts round numbers.")
+
+    assert "Distrusts round numbers." in run("%twin claims")
+    assert "1 claim waits" in run(f"%twin claims accept {one}")
+    assert "0 claims wait" in run(f"%twin claims refuse {two}")
+    assert "is no answer" in run("%twin claims maybe", fails=True)
+    assert [found.state for found in twin.archive.carried(None)] == ["accepted", "refused"]

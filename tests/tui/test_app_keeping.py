@@ -1,6 +1,8 @@
 """What the terminal keeps, forgets and copies; commands completed by a key; marks below an answer for the mouse."""
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.widgets import Static
 
@@ -11,6 +13,7 @@ from twin.errors import UsageError
 from twin.tui.composer import Composer
 from twin.tui.dialogs import Sure
 from twin.tui.pages import Picker
+from twin.types import Conversation, Message
 
 
 async def test_a_remembered_text_is_recalled_by_the_next_question_and_can_be_taken_back(make: Make) -> None:
@@ -112,3 +115,38 @@ async def test_up_in_an_empty_field_brings_back_what_was_sent(make: Make) -> Non
         assert app.query_one(Composer).text == ""
         await pilot.press("x", "up")
         assert app.query_one(Composer).text == "x", "what one writes oneself is not lost"
+
+
+async def test_export_takes_a_format_a_level_and_a_place_and_lists_the_formats(make: Make, own_home: Path) -> None:
+    app = make(language="ru")
+    app.twin.add([Conversation("c", (Message("m", "user", "Сначала измерим давление, потом решим."),))])
+    async with app.run_test(size=WIDE) as pilot:
+        await ask(pilot, f"/экспорт plain публично {own_home / 'mine.txt'}")
+        assert "level=public" in (own_home / "mine.txt").read_text("utf-8")
+        await ask(pilot, "/экспорт ?")
+        assert isinstance(app.screen, Picker)
+        assert "карточка персонажа" in screen(app)
+        await pilot.press("2")
+        await begun(pilot)
+        assert "level=private" in (own_home / "exports" / "prompt.txt").read_text("utf-8")
+
+
+async def test_claims_from_outside_are_answered_one_by_one_and_esc_leaves_them(make: Make) -> None:
+    app = make()
+    twin = app.twin
+    for said in ("Decides by a [b]prototype[/b].", "Distrusts round numbers.", "Draws first."):
+        twin.propose_claim(said, origin="a program")
+    async with app.run_test(size=WIDE) as pilot:
+        for keys in (("1", "1"), ("1", "2"), ("1", "escape"), ("escape",)):
+            await ask(pilot, "/claims")
+            assert isinstance(app.screen, Picker)
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause()
+            await begun(pilot)
+        assert [one.claim.text for one in twin.waiting_claims()] == ["Draws first."]
+        assert {one.state for one in twin.archive.carried(None)} == {"accepted", "refused", "waiting"}
+        assert "Decides by a [b]prototype[/b]." in [claim.text for claim in twin.profile().claims]
+        twin.refuse_claim(twin.waiting_claims()[0].number)
+        await ask(pilot, "/claims")
+        assert "No claim from outside waits" in log(app)

@@ -17,7 +17,9 @@ from typing import Any
 
 from twin.archive import database, deletion, rows, selection, typed
 from twin.archive.audit import Audits, Entry, Verified
+from twin.archive.carried import CarriedClaims, Waiting
 from twin.archive.claims import Claims, Failure
+from twin.archive.cores import Cores
 from twin.archive.corrections import NOBODY, NOBODYS_NAMES, Correction, Corrections
 from twin.archive.deletion import Deleted
 from twin.archive.derived import Derived, DerivedKind, Registry
@@ -40,12 +42,12 @@ from twin.types import Conversation, ImportReport, Message, Progress, Turn
 
 __all__ = ["NOBODY", "NOBODYS_NAMES", "Archive", "Correction", "Deleted", "Derived", "DerivedKind", "Entry", "Failure",
            "Key", "Selection", "Signal", "SignalKind", "Source", "Stored", "Talk", "Verified",
-           "typed_in"]
+           "Waiting", "typed_in"]
 
 BATCH = 500  # messages in one commit: a commit waits for the disk, 1-20 ms
 
 
-class Archive(Audits, Claims, Corrections, Ledgers, Lines, Maps, Probes, Proposals, Signals):
+class Archive(Audits, CarriedClaims, Claims, Cores, Corrections, Ledgers, Lines, Maps, Probes, Proposals, Signals):
     """The archive of one home. Reading an empty home says empty and leaves nothing on the disk.
 
     Every method may raise HomeError (damaged or unreadable), HomeTooNew, HomeBusy and, when writing, HomeFull.

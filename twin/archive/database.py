@@ -169,6 +169,14 @@ CREATE TRIGGER audit_goes_on BEFORE INSERT ON audit
   WHEN NEW.number IS NOT (SELECT coalesce(max(number), 0) + 1 FROM audit)
     OR NEW.prev IS NOT coalesce((SELECT hash FROM audit ORDER BY number DESC LIMIT 1), '')
   BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+""", """
+CREATE TABLE cores (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, name TEXT NOT NULL, made TEXT NOT NULL,
+  body TEXT NOT NULL);
+CREATE TABLE carried (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, claim TEXT NOT NULL UNIQUE, kind TEXT NOT NULL, text TEXT NOT NULL,
+  language TEXT NOT NULL, quote TEXT NOT NULL, origin TEXT NOT NULL, state TEXT NOT NULL,
+  conversation TEXT NOT NULL DEFAULT '', message TEXT NOT NULL DEFAULT '', made TEXT NOT NULL);
 """)
 
 

@@ -10,6 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from twin.archive import carried
 from twin.archive.traces import Sieve, grams, runs_of
 from twin.facets import facets
 
@@ -24,7 +25,8 @@ _LEFT = f"SELECT DISTINCT claim FROM marks m WHERE side = 'for' AND {_STAYS}"  #
 _PLACE = 'conversation, message, "start", "end"'
 _TEXTS = """
 SELECT text FROM (SELECT claim, text FROM kept UNION SELECT claim, text FROM decisions UNION
-SELECT claim, text FROM free_claims) WHERE (claim IN (SELECT value FROM json_each(?))) != ? AND text != '' """
+SELECT claim, text FROM free_claims UNION SELECT claim, text FROM carried UNION
+SELECT claim, quote FROM carried) WHERE (claim IN (SELECT value FROM json_each(?))) != ? AND text != '' """
 
 
 def rests_on_words(claim: str, authority: str) -> bool:
@@ -40,7 +42,8 @@ def texts_of(db: sqlite3.Connection, claims: Collection[str], *, rest: bool = Fa
 def known(db: sqlite3.Connection) -> set[str]:
     """Ids of all claims that were ever kept, decided about or written by a core."""
     return {row[0] for row in db.execute(
-        "SELECT claim FROM kept UNION SELECT claim FROM decisions UNION SELECT claim FROM free_claims")}
+        "SELECT claim FROM kept UNION SELECT claim FROM decisions UNION SELECT claim FROM free_claims "
+        "UNION SELECT claim FROM carried")}
 
 
 def forget_claim(db: sqlite3.Connection, claim: str) -> None:
@@ -49,7 +52,7 @@ def forget_claim(db: sqlite3.Connection, claim: str) -> None:
     _failures(db, _Traces(runs_of(texts_of(db, [claim]))), set())
     db.execute(f"DELETE FROM marks WHERE side = 'against' AND ({_PLACE}) IN "  # noqa: S608 - constants
                f"(SELECT {_PLACE} FROM marks WHERE side = 'for' AND claim = ?)", (claim,))
-    for table in ("kept", "decisions", "free_claims"):
+    for table in ("kept", "decisions", "free_claims", "carried"):
         db.execute(f"DELETE FROM {table} WHERE claim = ?", (claim,))  # noqa: S608 - constants
 
 
@@ -70,6 +73,9 @@ def withdraw(db: sqlite3.Connection, secret: Callable[[Iterable[str]], Sieve]) -
     db.execute("DELETE FROM kept WHERE NOT EXISTS (SELECT 1 FROM marks m WHERE m.snapshot = kept.snapshot "
                "AND m.claim = kept.claim AND side = 'for')")
     db.executemany("DELETE FROM free_claims WHERE number = ?", [(number,) for number in free])
+    db.execute(f"DELETE FROM carried WHERE {_GONE}")  # noqa: S608 - constants
+    db.executemany("DELETE FROM carried WHERE number = ?",
+                   [(number,) for number, text in carried.texts(db) if text in texts])
     _decisions(db, went, texts)
     _failures(db, texts, set(db.execute("SELECT conversation, id FROM gone")))
     return lost
@@ -90,6 +96,7 @@ def _texts(db: sqlite3.Connection) -> Iterator[str]:
     yield from (text for _, text in _worded(db))
     yield from (row[0] for row in db.execute(
         "SELECT text FROM decisions UNION SELECT text FROM free_claims UNION SELECT raw FROM failures"))
+    yield from (text for _, text in carried.texts(db))
 
 
 def _worded(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:

@@ -99,6 +99,10 @@ class IsolatedEngine:
         """Probabilities of the options as the next text."""
         return list(self._call("choose", prompt, tuple(options)))
 
+    def within(self, function: Callable[..., Any], *args: Any) -> Any:
+        """What `function(engine, *args)` gives in the child. All of it is pickled, a function by its name."""
+        return self._ask(never, "within", function, args)
+
     def close(self) -> None:
         """End the child and wait for it; a second call does nothing."""
         with self._lock:
@@ -360,6 +364,8 @@ class _Server:
             return next(self._streams[rest[0]], None)
         if what == "prepare":
             return self._engine.prepare(rest[0], keep=rest[1], cancel=self._cancel)
+        if what == "within":
+            return rest[0](self._engine, *rest[1])
         method, args, kwargs = rest
         return getattr(self._engine, method)(*args, **kwargs)
 

@@ -290,6 +290,15 @@ class Lanes:
         del view
         return data[:wrote] if wrote < size else data
 
+    def state_anew(self, key: Key, tokens: Sequence[int]) -> bytearray:
+        """The cells of these tokens, read from the first one: whatever was read before, in batches that begin there."""
+        lane = self._new(key)
+        try:
+            self.read(lane, tokens, key)
+            return self.state(lane)
+        finally:
+            self.drop(lane)
+
     def restore(self, key: Key, tokens: Sequence[int], data: bytearray | memoryview) -> Lane | None:
         """A lane with these cells; None when this context does not take them."""
         lane = self._new(key)
@@ -303,6 +312,9 @@ class Lanes:
                     return None
         finally:
             lane.busy = False
+        if self._l.llama_memory_seq_pos_max(self._memory, lane.seq) != len(tokens) - 1:
+            self.drop(lane)  # cells of other places than these tokens: the next decoding would fail
+            return None
         lane.tokens = list(tokens)
         return lane
 

@@ -24,7 +24,7 @@ from twin import machine, prompt
 from twin.engine import asked_together, devices, library, refuse_cold, trial
 from twin.engine.answers import Answer, Group
 from twin.engine.lanes import Lane, Lanes, Row
-from twin.engine.snapshots import Snapshots
+from twin.engine.snapshots import Snapshots, key_text
 from twin.engine.weights import Key, Weights
 from twin.errors import CannotDo, ModelError, ModelMissing, PromptTooLong, UsageError
 from twin.fetch import refuse_if_wrong
@@ -110,8 +110,10 @@ class LlamaEngine:
             notes.append(f"{self.path.stem} was trained for {self.weights.native_context} tokens{after}")
         self.notes = (*notes, *changes)
         # What makes states of one run useless to another: all that changes the numbers, or how they are laid out.
-        self._state_key = f"{self.sha256} {self.placement.kv_type} {self.placement.flash_attention} {yarn} {experts} " \
-                          f"{lib.llama_n_ctx(context)} {lib.__version__}"
+        self.settings = {
+            "sha256": self.sha256, "kv_type": self.placement.kv_type, "flash_attention": self.placement.flash_attention,
+            "yarn": str(yarn), "experts": str(experts), "n_ctx": str(lib.llama_n_ctx(context)),
+            "llama-cpp-python": str(lib.__version__)}
 
     def __repr__(self) -> str:
         return f"LlamaEngine({self.id}, n_ctx={self.n_ctx})"
@@ -364,7 +366,7 @@ class LlamaEngine:
                 shelf.save(context, lane.tokens, self.lanes.state(lane), forget_over=plan.constant)
 
     def _key_text(self, key: Key) -> str:
-        return f"{self._state_key} {key}"
+        return key_text(self.settings, key)
 
     # ---- adapters ----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from twin.errors import BrokenFile, EmptyFile, InputError, UnknownFormat
 from twin.importers import (
+    carried,
     chatgpt,
     claude,
     gemini,
@@ -20,6 +21,7 @@ from twin.importers import (
     messages,
     nexus,
     openwebui,
+    pack,
     plain,
     sharegpt,
     sillytavern,
@@ -27,7 +29,7 @@ from twin.importers import (
     whatsapp,
 )
 from twin.importers.containers import Entry, bare, folder, is_zip, zipped
-from twin.importers.encoding import Mended, find_codecs, is_binary, mended, to_text
+from twin.importers.encoding import Decoded, Mended, find_codecs, is_binary, mended, to_text
 from twin.importers.found import Context, Found
 from twin.importers.jsontext import Json, looks_like_json, nothing
 from twin.importers.people import People
@@ -37,7 +39,7 @@ __all__ = ["Found", "People", "people", "read"]
 
 KNOWN = ("Known are: ChatGPT, Claude, Gemini (JSON), Open WebUI, SillyTavern, Telegram (JSON), WhatsApp, mail (mbox), "
          "Nexus notes, Markdown and text notes, and training data (messages, ShareGPT, Alpaca).")
-_JSON = (chatgpt, claude, openwebui, gemini, sillytavern, messages, sharegpt)
+_JSON = (carried, pack, chatgpt, claude, openwebui, gemini, sillytavern, messages, sharegpt)
 _ASKING = (telegram.SOURCE, whatsapp.SOURCE, mbox.SOURCE)  # chats that do not say which speaker is the person
 _LOOKED_AT = 20  # conversations of a file until one is recognised: the first may be damaged
 _PAGE = re.compile(r"\s*<(?:!doctype|html|\?xml|head|body|meta)", re.IGNORECASE)
@@ -99,7 +101,7 @@ def _read(path: Path, run: _Run) -> Iterator[Found]:
 def _several(entries: Iterator[Entry | Found], name: str, run: _Run, *, whole: bool = False) -> Iterator[Found]:
     """Results of many files. `whole`: they are one file to the person, so a broken only part is a broken file."""
     recognised, failures, unknown = 0, list[str](), list[str]()
-    for entry in entries:
+    for entry in pack.whole(entries):
         for result in [entry] if isinstance(entry, Found) else _guarded(entry, run):
             if result.failure:
                 failures.append(result.failure)
@@ -138,6 +140,8 @@ def _one(entry: Entry, run: _Run) -> Iterator[Found]:
         head = entry.head()
         if mbox.recognises(head):
             yield from _mail(entry, run)
+        elif carried.is_picture(head):
+            yield from _picture(entry, run)
         elif is_binary(head):
             raise UnknownFormat(f"{entry.label} is no text; it begins with {head[:8]!r}.", KNOWN)
         else:
@@ -153,6 +157,12 @@ def _mail(entry: Entry, run: _Run) -> Iterator[Found]:
             yield from mbox.read(stream, Context(entry.label, Mended(entry.label, ()), run.people, run.zone))
 
 
+def _picture(entry: Entry, run: _Run) -> Iterator[Found]:
+    if not run.asking:
+        with entry.open() as stream:
+            yield from carried.read_picture(entry.label, stream)
+
+
 def _text(entry: Entry, head: str, run: _Run) -> Iterator[Found]:
     if looks_like_json(head):
         yield from _json(Json(entry.open, entry.label), run)
@@ -166,12 +176,19 @@ def _text(entry: Entry, head: str, run: _Run) -> Iterator[Found]:
     if looks_like_json(text):
         yield from _json(Json(entry.open, entry.label), run)
         return
-    decoded = mended(text, entry.label)
+    if pack.describes(text):
+        raise UnknownFormat(f"{entry.label} only describes a pack.", f"Import the folder, or {pack.BACK} beside it.")
+    yield from _words(entry, mended(text, entry.label), run)
+
+
+def _words(entry: Entry, decoded: Decoded, run: _Run) -> Iterator[Found]:
     context = Context(entry.label, Mended(entry.label, ()), run.people, run.zone)
     if nexus.recognises(entry.name, decoded.text):
         results = nexus.read(entry.name, context, decoded) if run.wants(nexus.SOURCE) else iter(())
     elif whatsapp.recognises(entry.name, decoded.text):
         results = whatsapp.read(entry.name, context, decoded) if run.wants(whatsapp.SOURCE) else iter(())
+    elif carried.recognises_text(decoded.text):  # before notes, which a Markdown file of any kind would be
+        results = carried.read_text(entry.label, decoded.text) if not run.asking else iter(())
     elif plain.recognises(entry.name, decoded.text):
         results = (plain.read(entry.name, context, decoded, modified=entry.modified) if run.wants(plain.SOURCE)
                    else iter(()))

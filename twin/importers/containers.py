@@ -147,7 +147,7 @@ class _Budget:
 
 def _members(file: IO[bytes], label: str, prefix: str, budget: _Budget, *, nested: bool) -> Iterator[Entry | Found]:
     try:
-        _check_directory(file, label)
+        check_directory(file, label)
         archive = zipfile.ZipFile(file)
     except _BROKEN as error:
         raise BrokenFile(f"{label} is a broken zip: {error}.",
@@ -252,7 +252,7 @@ def _name(info: zipfile.ZipInfo) -> str:
         return raw.decode("cp866")
 
 
-def _check_directory(file: IO[bytes], label: str) -> None:
+def check_directory(file: IO[bytes], label: str) -> None:
     """Refuse a central directory of more members than any export has, before zipfile builds an object for each."""
     size = file.seek(0, os.SEEK_END)
     tail_start = max(0, size - 65_557 - 76)  # the longest comment, the record (22), and the zip64 records before it

@@ -11,6 +11,7 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 from twin.importers.people import People
+from twin.person import Carried
 from twin.text import clean
 from twin.types import Conversation, Message, Repair, Speaker, digest
 
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 class Found:
     """One conversation of a file, or only what was skipped, failed or repaired there.
 
-    `skipped`: reason -> messages, or 1 for a whole file that holds none of the person's talk.
+    `skipped`: reason -> messages, or 1 for a whole file that holds none of the person's talk. `claims` are those that
+    an export of a twin carries.
     """
 
     file: str
@@ -30,6 +32,7 @@ class Found:
     skipped: Mapping[str, int] = field(default_factory=dict)
     failure: str | None = None
     repair: Repair | None = None
+    claims: tuple[Carried, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ def _is_chat(line: str) -> bool:
         value = _DECODER.decode(_strict(line.strip()))
     except (ValueError, RecursionError):
         return False
-    return isinstance(value, dict) and bool({"messages", "mapping", "conversations", "mes"} & value.keys())
+    return isinstance(value, dict) and bool({"messages", "mapping", "conversations", "mes", "twin"} & value.keys())
 
 
 def _broken(file: str, why: str) -> BrokenFile:

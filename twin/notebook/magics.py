@@ -13,15 +13,17 @@ from typing import Any
 from twin import feedback, words
 from twin.chat import Twin
 from twin.errors import TwinError, UsageError, WhoIsMe
+from twin.exporters import FORMATS
 from twin.home import expanded
 from twin.notebook import cell
 from twin.notebook.gate import gate
-from twin.text import one_line
+from twin.text import one_line, printable
 from twin.types import ImportReport, Turn
-from twin.words import Words
+from twin.words import Words, sentence
 
 NAME = "twin"  # of the twin among the names of the notebook
 AUTO = "auto"
+_PUBLIC = {"public", "публично"}
 
 
 class Said(TwinError):
@@ -134,10 +136,37 @@ class Magics:
         self._tell(self.words("language: {name}", name=self.twin.language))
 
     def _export(self, rest: str) -> None:
-        """carry the profile away: `export`, `export FORMAT PATH`"""
+        """carry the twin away: `export`, `export FORMAT PATH`, `export FORMAT public PATH`, `export ?`"""
+        words = self.words
+        if rest.strip() == "?":
+            self._tell(*(f"{one.name:10} {sentence(one.about, words.language)}" for one in FORMATS.values()))
+            return
         format_, _, path = rest.partition(" ")
-        made = self.twin.export(format_ or "prompt", path=_path(path) if path.strip() else None)
-        self._tell(self.words("written: {path}", path=made.path))
+        head, _, after = path.strip().partition(" ")
+        public = head.casefold() in _PUBLIC
+        place = after if public else path
+        with gate(self.twin).alone():
+            made = self.twin.export(format_ or "prompt", path=_path(place) if place.strip() else None,
+                                    level="public" if public else "private")
+        self._tell(words("written: {path}", path=made.path), *(sentence(one, words.language) for one in made.notes))
+
+    def _form(self, name: str) -> None:
+        """form the core of what is there now: `form NAME`"""
+        core = self.twin.form(name)
+        self._tell(self.words("core {id}, {name}: profile {profile}, roles {roles}", id=core.id, name=core.name,
+                              profile=core.profile, roles=core.role_map[:12]))
+
+    def _claims(self, rest: str) -> None:
+        """claims from outside that wait: `claims`, `claims accept 3`, `claims refuse 3`"""
+        answer, _, number = rest.partition(" ")
+        if answer:
+            if answer not in ("accept", "refuse") or not number.strip().isdecimal():
+                raise UsageError(f"{rest!r} is no answer.", "`%twin claims accept 3` or `%twin claims refuse 3`.")
+            with gate(self.twin).alone():
+                (self.twin.accept_claim if answer == "accept" else self.twin.refuse_claim)(int(number))
+        waiting = self.twin.waiting_claims()
+        self._tell(*(f"{one.number:4} {printable(one_line(one.claim.text))}" for one in waiting),
+                   self.words.count(len(waiting), "{n} claim waits for your yes", "{n} claims wait for your yes"))
 
     def _import(self, path: str) -> None:
         """bring in what you wrote: `import PATH`"""
@@ -183,7 +212,9 @@ class Magics:
                 "home": words("where the twin lives, or another one: home PATH"),
                 "language": words("what is spoken here: language ru, language en, language auto"),
                 "import": words("bring in what you wrote: import PATH"),
-                "export": words("carry the profile away: export, export FORMAT PATH"),
+                "export": words("carry the twin away: export, export FORMAT PATH, export FORMAT public, export ?"),
+                "form": words("form the core of what is there now: form NAME"),
+                "claims": words("claims from outside that wait: claims, claims accept 3, claims refuse 3"),
                 "profile": words("what your messages say about how you think"),
                 "proposals": words("changes of the roles that wait for you"), "chat": words("a chat to click in"),
                 "panel": words("everything else to click in: panel, panel profile"), "help": words("this list")}
@@ -223,7 +254,8 @@ class Magics:
 
 _VERBS: dict[str, Callable[[Magics, str], object]] = {
     "status": Magics._status, "role": Magics._choose, "model": Magics._model, "home": Magics._home,
-    "language": Magics._speak, "import": Magics._import, "export": Magics._export, "profile": Magics._profile,
+    "language": Magics._speak, "import": Magics._import, "export": Magics._export,
+    "form": Magics._form, "claims": Magics._claims, "profile": Magics._profile,
     "proposals": Magics._proposals, "chat": Magics._chat, "panel": Magics._panel, "help": Magics._help,
 }
 

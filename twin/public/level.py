@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -46,7 +46,24 @@ def public(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] =
     claim says so. Conversations and messages are numbered anew, as are claims whose id is a hash of words. Doing it
     twice changes nothing more.
     """
-    return _Public(profile, _Hiding.of(profile.language, keep, owner)).made()
+    return copied(profile, keep=keep, owner=owner).profile
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A public profile, and how the same names are used beside it: `place` gives what (conversation id, message id) are
+    called in it, `hide` takes out of a text what went from the profile."""
+
+    profile: Profile
+    place: Callable[[str, str], tuple[str, str]]
+    hide: Callable[[str], str]
+
+
+def copied(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> Copy:
+    """`public`, for those who publish more than the profile."""
+    made = _Public(profile, _Hiding.of(profile.language, keep, owner))
+    return Copy(made.made(), lambda conversation, message: (made.conversations.of(conversation),
+                                                            made.messages.of(message)), made.hide)
 
 
 def hidden(text: str, tongue: str = "en", *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> str:

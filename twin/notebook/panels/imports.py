@@ -151,7 +151,9 @@ class Import(Panel):
             (report.updated, words("changed: {n}", n=report.updated), "now"),
             (report.unchanged, words("known already: {n}", n=report.unchanged), "quiet"),
             (skipped, words("left out: {n}", n=skipped), "quiet"),
-            (report.failed, words("failed: {n}", n=report.failed), "bad")]
+            (report.failed, words("failed: {n}", n=report.failed), "bad"),
+            (report.carried, words("claims of a twin: {n}", n=report.carried), "quiet"),
+            (report.waiting, words("claims that wait for your yes: {n} (%twin claims)", n=report.waiting), "now")]
         marks += [mark(said, tone) for count, said, tone in more if count]
         left = bullets(f"{self.sentence(reason)}: {n}" for reason, n in sorted(report.skipped.items()))
         return [title(head), joined(one for each in marks for one in (each, Html(" "))),

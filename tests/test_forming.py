@@ -1,0 +1,186 @@
+"""A core is one thing with one id: formed, named, compared, put back; what it holds are marks, never words."""
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from twin.chat import Twin
+from twin.engine.scripted import ScriptedEngine
+from twin.errors import UsageError
+from twin.firmware import Firmware
+from twin.role_edit import with_value
+from twin.types import Conversation, Message
+
+DAY = datetime(2025, 3, 1, tzinfo=UTC)
+SAYS = ["How do I measure it before I change the pump, and which number decides?",
+        "I prefer short answers with a table. What did the test at Marbury show?",
+        "First the smallest experiment, then the next one. Which step comes after that?",
+        "I keep my own tomato seeds. How do the two watering loops work together?",
+        "Сначала измерим, потом решим. Какое число нас остановит?"]
+
+
+def talks(count: int = 6) -> list[Conversation]:
+    return [Conversation(f"c{n}", tuple(Message(f"m{n}.{k}", "user", said, time=DAY + timedelta(days=n, minutes=k))
+                                        for k, said in enumerate(SAYS))) for n in range(count)]
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Iterator[Twin]:
+    with Twin.open(tmp_path / "home", engine=ScriptedEngine(lambda _: "Yes.")) as opened:
+        opened.embedder = None
+        opened.memory.embedder = None
+        opened.add(talks())
+        yield opened
+
+
+def test_the_same_state_is_the_same_core_and_any_change_is_another_one(twin: Twin) -> None:
+    first = twin.form("winter")
+    again = twin.form()
+    assert (again.id, again.name) == (first.id, "winter")
+
+    (twin.home.root / "constitution.md").write_text("Never guess.", "utf-8")
+    second = twin.form("spring")
+    twin.add([Conversation("new", (Message("n1", "user", "Why does the valve stick?"),))])
+    third = twin.form()
+
+    assert len({first.id, second.id, third.id}) == 3
+    assert [core.name for core in twin.formed()] == ["winter", "spring", "twin"]
+
+
+def test_a_name_can_be_given_later_and_is_found_like_an_id(twin: Twin) -> None:
+    core = twin.form()
+    twin.form("dawn")
+
+    assert [one.name for one in twin.formed()] == ["dawn"]
+    assert twin.archive.core("dawn").id == twin.archive.core(core.id[:6]).id == core.id
+    with pytest.raises(UsageError, match="nobody"):
+        twin.archive.core("nobody")
+
+
+def test_a_core_holds_no_word_of_any_message(twin: Twin) -> None:
+    twin.form()
+    db = sqlite3.connect(twin.home.archive)
+    body = db.execute("SELECT body FROM cores").fetchone()[0]
+    db.close()
+
+    assert all(word not in body for said in SAYS for word in said.split() if len(word) > 6)
+
+
+def test_it_comes_back_from_its_row_as_it_was(twin: Twin) -> None:
+    core = twin.form("dawn")
+
+    kept = twin.archive.core("dawn")
+
+    assert kept == core
+    assert Firmware.of(core.name, core.made, core.body).id == core.id
+
+
+def test_nothing_is_formed_of_nothing(tmp_path: Path) -> None:
+    with Twin.open(tmp_path / "empty", engine=ScriptedEngine(lambda _: "Yes.")) as empty:
+        with pytest.raises(UsageError, match="no message here is your own"):
+            empty.form()
+        assert empty.formed() == []
+
+
+def test_two_cores_are_compared_in_words(twin: Twin) -> None:
+    before = twin.form("before")
+    twin.save_role(twin.draft_role("critic", with_value(twin.role_text("critic"), ("sampling", "temperature"), 1.1)))
+    (twin.home.root / "constitution.md").write_text("Never guess.", "utf-8")
+    twin.add([Conversation(f"d{n}", (Message(f"d{n}", "user", "I always test twice. What is the number?"),))
+              for n in range(4)])
+
+    made = twin.compare_cores("before")
+
+    assert not made.same
+    assert any("critic" in line for line in made.roles)
+    assert made.constitution == ("+Never guess.",)
+    assert made.passages == 4
+    assert twin.compare_cores("before", before.id).same
+
+
+def test_restoring_puts_roles_and_constitution_back_byte_for_byte_and_can_be_undone(twin: Twin) -> None:
+    rules = twin.home.root / "constitution.md"
+    rules.write_text("Never guess.\n", "utf-8")
+    before = twin.form("before")
+    files = {path.name: path.read_bytes() for path in twin.home.roles.glob("*.md")}
+    twin.save_role(twin.draft_role("critic", None))
+    rules.unlink()
+    after = twin.form("after")
+
+    back = twin.restore_core("before")
+
+    assert (back.now.id, back.aside.id) == (before.id, after.id)
+    assert {path.name: path.read_bytes() for path in twin.home.roles.glob("*.md")} == files
+    assert rules.read_text("utf-8") == "Never guess.\n"
+    assert back.left == ()
+
+    twin.restore_core("after")
+    assert "critic" not in twin.role_map.ids
+    assert not rules.exists()
+
+
+def test_restoring_says_what_follows_from_messages_and_is_not_put_back(twin: Twin) -> None:
+    twin.form("before")
+    twin.add([Conversation("d", (Message("d", "user", "Why does the valve stick, and since when?"),))])
+
+    left = " ".join(twin.restore_core("before").left)
+
+    assert "own messages" in left
+    assert "The profile is" in left
+
+
+def test_what_is_forgotten_is_gone_from_a_frozen_core_too(twin: Twin) -> None:
+    twin.form("before")
+    whole = twin.material("before").profile
+    twin.forget("c0")
+    twin.forget("c1")
+
+    left = twin.material("before").profile
+
+    quotes = [(one.conversation, one.quote) for claim in left.claims for one in claim.evidence]
+    assert whole.claims
+    assert all(conversation not in ("c0", "c1") for conversation, _ in quotes)
+
+
+def test_the_profile_of_a_core_is_the_profile_it_was_formed_of(twin: Twin) -> None:
+    twin.decide(twin.profile().claims[0].id, "pin")
+    now = twin.profile()
+    twin.form("now")
+
+    again = twin.material("now").profile
+
+    assert [(one.id, one.text, one.confidence, one.authority, one.conflicts, "pin" in one.decided)
+            for one in again.claims] == [(one.id, one.text, one.confidence, one.authority, one.conflicts,
+                                          "pin" in one.decided) for one in now.claims]
+    assert [one.evidence for one in again.claims] == [one.evidence for one in now.claims]
+    assert twin.material("now").levels == now.levels
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_one_core_is_told_in_both_languages(twin: Twin, language: str) -> None:
+    made = twin.material(language=language)
+
+    assert made.firmware.id == twin.form().id
+    assert [claim.text for claim in made.profile.claims] == [
+        {one.id: one.text for one in twin.profile(language=language).claims}[claim.id] for claim in made.profile.claims]
+
+
+def test_a_public_core_names_nobody_and_learned_nothing(twin: Twin) -> None:
+    twin.add([Conversation(f"p{n}", (Message(f"p{n}", "user", f"I work at Siemens in Berlin with Maria. Round {n}?"),))
+              for n in range(3)])
+    role = twin.role_text("critic").replace("examples:", "examples:\n- Ask Maria Petrova from Berlin what she thinks")
+    twin.save_role(twin.draft_role("critic", role))
+
+    made = twin.material(level="public")
+
+    told = " ".join([*(claim.text for claim in made.profile.claims),
+                     *(one.quote for claim in made.profile.claims for one in claim.evidence),
+                     *(text for role in made.role_map.roles for text in role.examples)])
+    assert "Maria" not in told
+    assert "Berlin" not in told
+    assert made.adapters == {}
+    assert set(made.role_map.ids) == set(twin.role_map.ids)

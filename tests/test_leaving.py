@@ -1,0 +1,281 @@
+"""What leaves is written whole, for its owner, registered, and nameless where it is for the public; what comes back
+waits for a yes."""
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.test_forming import talks
+from twin import exporters
+from twin.chat import Twin
+from twin.engine.scripted import ScriptedEngine
+from twin.errors import HomeError, NotPublic, UsageError
+from twin.exporters import Exported, Format, Material
+from twin.person import Carried
+from twin.types import Conversation, Message
+
+
+@pytest.fixture
+def twin(tmp_path: Path) -> Iterator[Twin]:
+    with Twin.open(tmp_path / "home", engine=ScriptedEngine(lambda _: "Yes.")) as opened:
+        opened.embedder = opened.memory.embedder = None
+        opened.add(talks())
+        yield opened
+
+
+@pytest.fixture
+def tray(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A format that gives what the test puts in; as one file 'tray', as a folder 'trays'."""
+    content: dict[str, Any] = {"files": {"tray.md": "One."}, "spoken": ()}
+
+    def make(_: Material, __: int) -> Exported:
+        return Exported("One.", files=content["files"], spoken=content["spoken"])
+
+    import twin.exporters.prompt as room
+
+    monkeypatch.setattr(room, "tray", make, raising=False)
+    formats = {name: Format(name, "tray.md" if name == "tray" else "tray", "for a test", "prompt:tray",
+                            folder=name == "trays") for name in ("tray", "trays")}
+    monkeypatch.setattr("twin.leaving.FORMATS", {**exporters.FORMATS, **formats})
+    return content
+
+
+# ---- writing ---------------------------------------------------------------------------------------------------------
+
+def test_every_export_says_which_core_it_is_of(twin: Twin) -> None:
+    core = twin.form("dawn")
+
+    made = twin.export("prompt")
+
+    assert made.core == core.id
+    assert f"twin-core id={core.id} profile={core.profile} roles={core.role_map[:12]} level=private" in made.text
+
+
+def test_a_frozen_core_leaves_as_it_was(twin: Twin) -> None:
+    core = twin.form("dawn")
+    before = twin.export("prompt").text
+    twin.decide(twin.profile().claims[0].id, "reject")
+    assert twin.export("prompt").text != before
+
+    again = twin.export("prompt", core="dawn")
+
+    assert (again.core, again.text) == (core.id, before)
+
+
+def test_a_folder_is_written_whole_private_and_over_an_earlier_export_only(twin: Twin, tray: dict[str, Any],
+                                                                          tmp_path: Path) -> None:
+    tray["files"] = {"a.md": "One.", "deep/b.bin": b"\x00\x01"}
+    made = twin.export("trays", path=tmp_path / "out")
+    assert made.path == tmp_path / "out"
+    assert [stat.S_IMODE(one.stat().st_mode) for one in (made.path, made.path / "deep", made.path / "a.md",
+                                                         made.path / "deep/b.bin")] == [0o700, 0o700, 0o600, 0o600]
+
+    tray["files"] = {"c.md": "Two."}
+    twin.export("trays", path=tmp_path / "out")
+    assert sorted(one.name for one in made.path.iterdir()) == ["c.md"]
+
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    again = twin.export("trays", path=tmp_path / "out")  # it holds something else now: the export goes into it
+    assert again.path == tmp_path / "out" / "tray"
+    assert (tmp_path / "out" / "mine.txt").read_text() == "mine"
+    assert [one.name for one in tmp_path.glob(".*")] == []
+
+
+def test_a_folder_of_somebody_is_not_written_over(twin: Twin, tray: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "tray").mkdir()
+    (tmp_path / "tray" / "mine.txt").write_text("mine")
+
+    with pytest.raises(UsageError, match="there already"):
+        twin.export("trays", path=tmp_path)
+
+    assert (tmp_path / "tray" / "mine.txt").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_is_named_and_leaves_nothing(twin: Twin, tray: dict[str, Any],
+                                                                    tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for name in ("tray", "trays"):
+        with pytest.raises(HomeError, match="cannot be written"):
+            twin.export(name, path=tmp_path / "file" / "out")
+
+    assert (tmp_path / "file").read_text() == "x"
+
+
+def test_what_is_forgotten_goes_from_every_file_of_an_export(twin: Twin, tray: dict[str, Any], tmp_path: Path) -> None:
+    tray["files"] = {"a.md": "One.", "deep/b.bin": b"\x00\x01"}
+    twin.export("trays", path=tmp_path / "out")
+    twin.export("prompt")
+
+    twin.forget("c0")
+
+    assert [one for one in (tmp_path / "out").rglob("*") if one.is_file()] == []
+    assert list(twin.home.exports.rglob("*.md")) == []
+
+
+# ---- in public -------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize(("files", "spoken"), [
+    ({"tray.md": "Call Maria Petrova, +49 30 901820."}, ()),
+    ({"a.json": json.dumps({"deep": ["fine", {"note": "ask maria.petrova@example.org"}]})}, ()),
+    ({"a.jsonl": b'{"text": "fine"}\n{"text": "ask maria.petrova@example.org"}\n'}, ()),
+    ({"a.bin": b"\xff\x00"}, ("ask maria.petrova@example.org",))])
+def test_a_public_export_that_still_names_somebody_is_not_written(
+        twin: Twin, tray: dict[str, Any], tmp_path: Path, files: dict[str, Any], spoken: tuple[str, ...]) -> None:
+    tray.update(files=files, spoken=spoken)
+
+    with pytest.raises(NotPublic):
+        twin.export("trays", level="public", path=tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_ids_and_hashes_are_no_numbers_of_anybody(twin: Twin, tray: dict[str, Any], tmp_path: Path) -> None:
+    tray["files"] = {"a.md": "twin-core id=493012345678 profile=493098765432",
+                     "b.json": json.dumps({"sha256": "4" * 64})}
+
+    assert twin.export("trays", level="public", path=tmp_path / "out").path is not None
+
+
+def test_what_cannot_lose_names_has_no_public_form(twin: Twin) -> None:
+    with pytest.raises(UsageError, match="no public export"):
+        twin.export("adapter", level="public")
+
+
+# ---- back ------------------------------------------------------------------------------------------------------------
+
+def test_a_proposed_claim_only_waits(twin: Twin) -> None:
+    before = twin.profile()
+
+    number = twin.propose_claim("Decides by a prototype.", origin="a program")
+
+    assert [(one.number, one.claim.text, one.state) for one in twin.waiting_claims()] == [
+        (number, "Decides by a prototype.", "waiting")]
+    assert twin.profile() == before
+    assert twin.propose_claim("Decides by a prototype.") == 0
+
+
+def test_an_accepted_claim_stands_under_its_id_as_approved_and_verifies(twin: Twin) -> None:
+    number = twin.propose_claim("Decides by a prototype.", quote="I build the prototype, then I decide.", origin="x")
+    claim_id = twin.waiting_claims()[0].claim.claim
+
+    twin.accept_claim(number)
+
+    claim = twin.profile().claim(claim_id)
+    assert claim is not None
+    assert (claim.authority, claim.evidence[0].quote, claim.evidence[0].confirmed) == (
+        "approved", "I build the prototype, then I decide.", True)
+    assert twin.verify().ok
+    assert twin.waiting_claims() == []
+    with pytest.raises(UsageError, match="No claim waits"):
+        twin.accept_claim(number)
+
+
+def test_a_refused_claim_loses_its_words_and_is_not_asked_about_again(twin: Twin) -> None:
+    number = twin.propose_claim("Decides by a prototype.")
+    twin.refuse_claim(number)
+
+    assert twin.waiting_claims() == []
+    assert twin.archive.carried("refused")[0].claim.text == ""
+    assert twin.propose_claim("Decides by a prototype.") == 0
+
+
+def test_forgetting_the_words_a_claim_was_accepted_by_takes_the_claim_along(twin: Twin) -> None:
+    number = twin.propose_claim("Decides by a prototype.", quote="I build the prototype, then I decide.")
+    claim_id = twin.waiting_claims()[0].claim.claim
+    twin.accept_claim(number)
+    message = twin.profile().claim(claim_id).evidence[0]  # type: ignore[union-attr]
+
+    gone = twin.forget(message.conversation)
+
+    assert gone.clean
+    assert twin.profile().claim(claim_id) is None
+    assert twin.archive.carried(None) == []
+
+
+@pytest.mark.parametrize("said", ["", "  \u200b ", "x" * 501])
+def test_a_claim_is_a_sentence(twin: Twin, said: str) -> None:
+    with pytest.raises(UsageError, match="sentence"):
+        twin.propose_claim(said)
+
+
+def test_words_that_are_a_quotation_cannot_become_ones_own(twin: Twin) -> None:
+    number = twin.propose_claim("> Somebody else said that.")
+
+    with pytest.raises(UsageError, match="quotation"):
+        twin.accept_claim(number)
+
+    assert [one.number for one in twin.waiting_claims()] == [number]
+
+
+def test_claims_of_an_export_wait_unless_they_are_known_or_named_by_a_public_number(twin: Twin) -> None:
+    known = twin.profile().claims[0]
+    told = [Carried(known.id, known.kind, known.text), Carried("fact.3", "fact", "Lives in [place]."),
+            Carried("free.0a1b2c3d", "thinking", "Draws before writing.", quote="I draw first.")]
+
+    assert twin.take_claims(told) == (3, 1)
+    assert [one.claim.claim for one in twin.waiting_claims()] == ["free.0a1b2c3d"]
+
+
+@pytest.mark.parametrize("format", ["prompt", "plain", "xml", "card", "card-v2", "card-v3"])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_an_export_reads_back_to_the_same_claims_in_another_home(twin: Twin, tmp_path: Path, format: str,
+                                                                 language: str) -> None:
+    made = twin.export(format, language=language)
+    wanted = [claim.id for claim in twin.profile().claims]
+    with Twin.open(tmp_path / "other", engine=ScriptedEngine(lambda _: "Yes.")) as other:
+        other.embedder = other.memory.embedder = None
+        report = other.import_path(made.path)
+        assert (report.carried, report.waiting) == (len(wanted), len(wanted))
+        for one in other.waiting_claims():
+            other.accept_claim(one.number)
+
+        assert set(wanted) <= {claim.id for claim in other.profile().claims}
+
+    assert twin.import_path(made.path).waiting == 0
+
+
+def test_a_dry_run_counts_and_queues_nothing(twin: Twin, tmp_path: Path) -> None:
+    made = twin.export("prompt")
+    with Twin.open(tmp_path / "other", engine=ScriptedEngine(lambda _: "Yes.")) as other:
+        report = other.import_path(made.path, dry_run=True)
+        assert (report.carried, report.waiting, report.dry_run) == (len(twin.profile().claims), 0, True)
+        assert other.waiting_claims() == []
+
+
+def test_every_listed_format_has_its_exporter() -> None:
+    """Nothing is listed that nobody makes."""
+    from importlib import import_module
+
+    for one in exporters.FORMATS.values():
+        module, function = one.where.split(":")
+        assert callable(getattr(import_module(f"twin.exporters.{module}"), function))
+
+
+def test_all_formats_of_one_state_carry_one_id(twin: Twin) -> None:
+    twin.add([Conversation("late", (Message("l", "user", "Which of the two valves is the cause?"),))])
+    core = twin.form()
+    formats = [one for one in exporters.FORMATS if one not in ("adapter", "tokens")]
+
+    assert {twin.export(one).core for one in formats} == {core.id}
+    texts = {one: twin.export(one).text for one in formats}
+    assert [one for one, text in texts.items() if core.id not in text] == []
+
+
+def test_a_tokenised_role_map_need_not_be_read_again_unless_the_profile_changed(tmp_path: Path, smollm: Any) -> None:
+    with Twin.open(tmp_path / "home", engine=smollm) as twin:
+        twin.embedder = twin.memory.embedder = None
+        twin.add(talks(2))
+        made = twin.export("tokens", path=tmp_path / "map")
+        loaded = twin.load_tokens(tmp_path / "map")
+        assert (loaded.core, loaded.used) == (made.core, True)
+        assert loaded.tokens > 50
+        assert list(twin.home.snapshots.glob("*.kv"))
+
+        twin.decide(twin.profile().claims[0].id, "edit", "Measures before deciding, always.")
+
+        assert not twin.load_tokens(tmp_path / "map").used
