@@ -62,20 +62,26 @@ class Forming:
     def _formed(self, name: str = "") -> tuple[Firmware, Snapshot]:
         """The core of what is there now and its version of the profile; kept where there are own words at all."""
         profile, kept = self.person.version()
-        role_map = self.asking.book.ensure()
-        pack, passages = self.archive.own_words()
-        made = Firmware(
-            "", datetime.now(UTC), kept.version, role_map.version, pack, passages, self._invariants(),
-            {role.id: sha256 for role in role_map.roles if (sha256 := self._adapter(role))}, profile.language,
-            {"messages": profile.messages, "own_messages": profile.own_messages,
-             "conversations": profile.conversations, "read_by_core": profile.read_by_core},
-            tuple(sorted(claim.id for claim in profile.claims if "pin" in claim.decided)),
-            {claim.id: claim.conflicts for claim in profile.claims if claim.conflicts}, profile.notes)
+        self.asking.book.ensure()
+        made = self.core_of(profile)
         known = next((one for one in self.archive.cores() if one.id == made.id), None)
         chosen = text.one_line(text.clean(name))[:LONGEST] or (known.name if known else NAME)
         if kept.own_messages and (known is None or known.name != chosen):
             self.archive.save_core(replace(made, name=chosen))
         return replace(known or made, name=chosen), kept
+
+    def core_of(self, profile: Profile) -> Firmware:
+        """The core that this profile, as it is now, makes with all else that is there; without a name, stored
+        nowhere."""
+        role_map = self.asking.role_map
+        pack, passages = self.archive.own_words()
+        return Firmware(
+            "", datetime.now(UTC), self.person.version_of(profile).version, role_map.version, pack, passages,
+            self._invariants(), {role.id: sha256 for role in role_map.roles if (sha256 := self._adapter(role))},
+            profile.language, {"messages": profile.messages, "own_messages": profile.own_messages,
+                               "conversations": profile.conversations, "read_by_core": profile.read_by_core},
+            tuple(sorted(claim.id for claim in profile.claims if "pin" in claim.decided)),
+            {claim.id: claim.conflicts for claim in profile.claims if claim.conflicts}, profile.notes)
 
     def formed(self) -> list[Firmware]:
         """The cores that were formed, the oldest first."""
@@ -164,7 +170,7 @@ class Forming:
         told = firmware.in_language(profile, language)
         if not now:
             return replace(told, notes=())
-        other = self.person.in_language(language)
+        other = self.person.now(language)
         texts = {claim.id: claim.text for claim in other.claims}
         return replace(told, notes=other.notes, claims=tuple(
             replace(claim, text=texts.get(claim.id, claim.text)) for claim in told.claims))

@@ -204,7 +204,7 @@ class Leaving(Forming):
         return len(claims), len(self._queue(named)[0]) if named else 0
 
     def _queue(self, claims: Iterable[Carried]) -> tuple[list[int], int]:
-        known = {claim.id for claim in self.person.in_language("en").claims}
+        known = {claim.id for claim in self.person.now("en").claims}
         told = [replace(one, kind=facets()[one.claim].kind) if one.claim in facets() else one for one in claims]
         return self.archive.queue(told, known)
 

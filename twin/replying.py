@@ -103,7 +103,7 @@ class Replying:
             self._seen = now, {}
         made = self._seen[1]
         if "private" not in made:
-            whole = self.person._built()
+            whole = self.person.now()
             made["private"] = Seen("private", whole, whole.levels)
         if level not in made:
             made[level] = _published(made["private"].profile, owner_names(self.records.me))

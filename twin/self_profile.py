@@ -64,26 +64,27 @@ class SelfProfile:
         """The profile as it is now, kept as a version. See Twin.profile."""
         if read > 0:
             self.read(read, progress, cancel)
-        made = self._built(language)
+        made = self.now(language)
         if made.own_messages:
             with suppress(HomeBusy):  # an import is running: what is shown now is kept the next time
-                self.archive.save_snapshot(snapshot(made, datetime.now(UTC), _asked(made)))
+                self.archive.save_snapshot(self.version_of(made))
         return made
 
     def version(self) -> tuple[Profile, Snapshot]:
         """The profile as it is now and the version it is kept as; one without any own message is not kept. HomeBusy
         while somebody else writes."""
-        made = self._built()
-        kept = snapshot(made, datetime.now(UTC), _asked(made))
+        made = self.now()
+        kept = self.version_of(made)
         if made.own_messages:
             self.archive.save_snapshot(kept)
         return made, kept
 
-    def in_language(self, language: str) -> Profile:
-        """The profile as it is now in 'en' or 'ru'; not kept as a version."""
-        return self._built(language)
+    def version_of(self, made: Profile) -> Snapshot:
+        """The version that a profile as it is now would be kept as."""
+        return snapshot(made, datetime.now(UTC), _asked(made))
 
-    def _built(self, language: str | None = None) -> Profile:
+    def now(self, language: str | None = None) -> Profile:
+        """The profile as it is now, in 'en' or 'ru' (default: the language of most messages); not kept as a version."""
         archive = self.archive
         return profile.build(archive.messages(), points=archive.points(), free=archive.free(),
                              accepted=archive.accepted(), decisions=archive.decisions(), language=language,
@@ -227,7 +228,7 @@ class SelfProfile:
         """The words of the decision that an undo takes back; '' of an edit, whose words name nothing."""
         if stack := self.decided(name):
             return "" if stack[-1].action == "edit" else stack[-1].text
-        now = self._built().claim(name)  # decided under another id of the same claim?
+        now = self.now().claim(name)  # decided under another id of the same claim?
         if now is None or not now.decided:
             raise UsageError(f"There is no decision on {name} to undo.", "Nothing was changed.")
         return ""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
-from twin import prompt
 from twin.errors import UsageError
+from twin.exporters import FORMATS, Material
 from twin.person import Claim, ClaimKind, Evidence
 from twin.replying import Level, Seen
 from twin.text import clean
@@ -25,12 +25,9 @@ MOST_PROPOSED = 50      # in one session: the person reads each of them
 QUERY, CLAIM, QUOTE = 2000, 500, 2000  # characters that are taken
 PASSAGE = 2000          # characters of one that are given
 PAGE = 24_000           # characters of claims that are given: about 6,000 tokens
-_SPOKEN = 40            # claims in a system prompt
 _TOLD = {
-    "en": "Speak as the person who is described here: think in their way and write in their tone. Say so where you do "
-          "not know.",
-    "ru": "Говори как человек, который здесь описан: думай его способом и пиши его тоном. Если чего-то не знаешь, так "
-          "и скажи."}
+    "en": "Think in the way of the person who is described here, and write in their tone.",
+    "ru": "Думай так, как думает человек, который здесь описан, и пиши его тоном."}
 
 
 class Window:
@@ -102,11 +99,14 @@ class Window:
         return {"queued": number, "note": "It waits for the person; it counts only once they say yes."}
 
     def spoken(self, level: str | None = None) -> str:
-        """A system prompt that has another assistant speak as the person."""
+        """The system prompt that `twin export prompt` writes, of what is seen at this level."""
         seen = self.twin.seen(self.at(level))
-        told = _TOLD.get(seen.profile.language, _TOLD["en"])
-        constitution = seen.published(self.twin.asking.constitution) or prompt.CONSTITUTION
-        return "\n\n".join(part for part in (told, constitution, prompt.digest(seen.profile, limit=_SPOKEN)) if part)
+        core = self.twin.core_of(self.twin.seen("private").profile)
+        language = "ru" if seen.profile.language == "ru" else "en"
+        told = f"{_TOLD[language]}\n\n"
+        made = FORMATS["prompt"](Material(core, seen.profile, seen.levels, self.twin.role_map, seen.level, language,
+                                          seen.published(core.constitution) or ""))
+        return told + made.text
 
 
 # ---- a claim as it is shown ----------------------------------------------------------------------------------------
