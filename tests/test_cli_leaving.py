@@ -47,6 +47,14 @@ def test_forming_prints_the_core_and_lists_compares_and_restores_it(home: Path) 
     assert run(home, "form", "--restore", "autumn").exit_code == 2
 
 
+def test_a_constitution_is_printed_and_written_only_when_it_is_accepted(home: Path) -> None:
+    assert "Nothing is written" in run(home, "form", "--constitution", "--lang", "ru").stderr
+    assert not (home / "constitution.md").exists()
+    made = read(home, "form", "--constitution", "--accept")
+    assert (home / "constitution.md").read_text("utf-8").strip() == made["text"]
+    assert run(home, "form", "--constitution", "--accept").exit_code == 2
+
+
 def test_the_formats_are_listed_with_what_they_are_for(home: Path) -> None:
     said = run(home, "export", "--list").stdout
 
@@ -92,7 +100,7 @@ def test_backup_and_restore_bring_a_home_over(home: Path, tmp_path: Path) -> Non
     assert run(new, "restore", str(tmp_path / "all.zip")).exit_code == 0
 
     assert read(new, "form")["id"] == core["id"]
-    assert read(new, "recall", "tomato seeds")
+    assert read(new, "recall", "how long the kiln lasts")
     again = run(new, "restore", str(tmp_path / "all.zip"))
     assert again.exit_code == 2
     assert run(new, "restore", str(tmp_path / "all.zip"), "--replace").exit_code == 0

@@ -11,21 +11,26 @@ import pytest
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 from twin.errors import UsageError
+from twin.facets import facets
 from twin.firmware import Firmware
 from twin.role_edit import with_value
 from twin.types import Conversation, Message
 
 DAY = datetime(2025, 3, 1, tzinfo=UTC)
-SAYS = ["How do I measure it before I change the pump, and which number decides?",
-        "I prefer short answers with a table. What did the test at Marbury show?",
-        "First the smallest experiment, then the next one. Which step comes after that?",
-        "I keep my own tomato seeds. How do the two watering loops work together?",
-        "Сначала измерим, потом решим. Какое число нас остановит?"]
+THINGS = ("pump", "valve", "kiln", "clock", "fence", "boiler")  # a sentence that is said twice shows nothing new
+RUSSIAN = ("насос", "клапан", "датчик", "котёл", "забор", "станок")
+SAYS = ["Is there data on how long the {thing} lasts, and how big was the sample?",
+        "I measured the {thing} at noon for a week. I prefer short answers with a table.",
+        "First I drain the {thing}, then I change the seal, and only then the filter.",
+        "If I replace the {thing}, how does that change the pressure behind it?",
+        "Сначала разберу {russian}, потом измерю зазор. Какие данные есть об этом?",
+        "Если заменить {russian}, как это изменит остальное?"]
 
 
 def talks(count: int = 6) -> list[Conversation]:
-    return [Conversation(f"c{n}", tuple(Message(f"m{n}.{k}", "user", said, time=DAY + timedelta(days=n, minutes=k))
-                                        for k, said in enumerate(SAYS))) for n in range(count)]
+    return [Conversation(f"c{n}", tuple(
+        Message(f"m{n}.{k}", "user", said.format(thing=THINGS[n % 6], russian=RUSSIAN[n % 6]),
+                time=DAY + timedelta(days=n, minutes=k)) for k, said in enumerate(SAYS))) for n in range(count)]
 
 
 @pytest.fixture
@@ -67,7 +72,9 @@ def test_a_core_holds_no_word_of_any_message(twin: Twin) -> None:
     body = db.execute("SELECT body FROM cores").fetchone()[0]
     db.close()
 
-    assert all(word not in body for said in SAYS for word in said.split() if len(word) > 6)
+    said = {word for _, message in twin.archive.messages() for word in message.text.split() if len(word) > 6}
+    assert len(said) > 10
+    assert [word for word in said if word in body] == []
 
 
 def test_it_comes_back_from_its_row_as_it_was(twin: Twin) -> None:
@@ -184,3 +191,30 @@ def test_a_public_core_names_nobody_and_learned_nothing(twin: Twin) -> None:
     assert "Berlin" not in told
     assert made.adapters == {}
     assert set(made.role_map.ids) == set(twin.role_map.ids)
+
+
+@pytest.mark.parametrize(("language", "way"), [("en", "You "), ("ru", "Ты ")])
+def test_a_constitution_is_proposed_in_the_catalogues_words_and_taken_only_once(twin: Twin, language: str,
+                                                                               way: str) -> None:
+    said = twin.proposed_constitution(language)
+    assert not (twin.home.root / "constitution.md").exists()
+    lines = [line[2:] for line in said.split("\n") if line.startswith("- ")]
+    assert lines and all(line.startswith(way) for line in lines)
+    assert all(message.text not in said for _, message in twin.archive.messages())
+
+    twin.take_constitution(said)
+
+    assert twin.form().constitution == twin.asking.constitution == said
+    with pytest.raises(UsageError, match="stands already"):
+        twin.take_constitution("Another one.")
+    with pytest.raises(UsageError, match="needs words"):
+        twin.take_constitution(" ")
+
+
+def test_what_the_person_approved_goes_before_what_is_only_sure(twin: Twin) -> None:
+    known = [claim for claim in twin.profile(language="en").claims if claim.id in facets()]
+    twin.decide(known[-1].id, "approve")
+
+    lines = [line[2:] for line in twin.proposed_constitution("en").split("\n") if line.startswith("- ")]
+
+    assert lines == [known[-1].text]

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 @click.option("--list", "listed", is_flag=True, help="List the cores that were formed.")
 @click.option("--compare", metavar="CORE", help="What is different since that core (name or id).")
 @click.option("--with", "other", metavar="CORE", default="", help="With --compare: another core than what is now.")
+@click.option("--constitution", is_flag=True, help="Print a constitution that could be yours; nothing is written.")
+@click.option("--accept", is_flag=True, help="With --constitution: take it as it is.")
+@click.option("--lang", "language", type=click.Choice(["en", "ru"]), help="Of the constitution.")
 @click.option("--restore", metavar="CORE", help="Put roles and constitution of that core back.")
 @home_option
 @json_option
 @verb
-def form(name: str, listed: bool, compare: str | None, other: str, restore: str | None, home: Path | None,
-         as_json: bool) -> None:
+def form(name: str, listed: bool, compare: str | None, other: str, constitution: bool, accept: bool,
+         language: str | None, restore: str | None, home: Path | None, as_json: bool) -> None:
     """Form the core of your twin: profile, roles, adapters, constitution and passages, frozen under a NAME and an id
     that every export carries."""
     with opened(home) as twin:
@@ -38,6 +41,14 @@ def form(name: str, listed: bool, compare: str | None, other: str, restore: str 
         elif compare:
             made = twin.compare_cores(compare, other)
             show({**plain(made), "same": made.same}) if as_json else _draw(made)
+        elif constitution:
+            said = twin.proposed_constitution(language)
+            place = twin.take_constitution(said) if accept else None
+            if as_json:
+                show({"text": said, "path": str(place) if place else None})
+                return
+            click.echo(said)
+            note(f"Written to {place}." if place else "Nothing is written: --accept takes it, or edit it first.")
         elif restore:
             back = twin.restore_core(restore)
             if as_json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from twin import firmware, text
@@ -134,6 +135,22 @@ class Forming:
     def _roles_of(self, core: Firmware) -> RoleMap:
         now = self.asking.role_map
         return now if now.version == core.role_map else self.asking.book.map_of(core.role_map)
+
+    def proposed_constitution(self, language: str | None = None) -> str:
+        """A constitution to read, change and take: nothing is written. Default language: that of most messages."""
+        profile = self.person.now(language)
+        return firmware.constitution(profile, "ru" if profile.language == "ru" else "en")
+
+    def take_constitution(self, said: str) -> Path:
+        """Make this the invariant part of every system prompt. UsageError for no words, and where one stands already:
+        that is edited by hand, or put back by `restore_core`."""
+        place = self.home.root / "constitution.md"
+        if not said.strip():
+            raise UsageError("A constitution needs words.", "See one with `twin form --constitution`.")
+        if place.exists():
+            raise UsageError(f"{place} stands already.", "Edit it, or remove it first.")
+        write_atomically(place, text.clean(said).strip() + "\n")
+        return place
 
     # ---- what exporters get ------------------------------------------------------------------------------------
 
