@@ -58,6 +58,8 @@ bench: cores     ## imports, recall, profile, engine, conversations: measured be
 	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.individuation $(MODEL))
 	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.router)
 	$(BIN)/python tests/bench/engine.py $(MODEL)
+	$(BIN)/python -m tests.bench.firmware_tokens $(MODEL)
+	$(if $(DATA),DATA=$(DATA) $(BIN)/python -m tests.bench.firmware_prompt $(MODEL))
 	$(BIN)/python -m tests.bench.conversations $(MODEL) $(if $(wildcard $(SERVER)),--server $(SERVER))
 	$(if $(DATA),$(BIN)/python tests/bench/recall.py $(DATA),@echo "recall: make bench DATA=folder of the public sets named in tests/bench/recall.py")
 

@@ -20,6 +20,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.test_forgetting import Shelf
+from twin import forgetting
 from twin.archive import Archive, copying, database
 from twin.backup import Backup, backup, finish, restore
 from twin.backup_zip import MANIFEST
@@ -347,6 +349,33 @@ def test_an_archive_that_is_damaged_or_acts_by_itself_is_refused(
     path = forged(tmp_path, {**members(saved.path), "archive.sqlite": archive(saved)})
     with pytest.raises(error):
         restore(path, new)
+    assert not new.root.exists()
+
+
+def test_a_row_of_a_restored_archive_makes_no_file_go(saved: Backup, new: Home, tmp_path: Path) -> None:
+    """None elsewhere, none beside the home, none of the home itself; an adapter that must not load stays so."""
+    mine, beside = tmp_path / "mine.txt", new.root.parent / "beside.txt"
+    beside.parent.mkdir()
+    for file in (mine, beside):
+        file.write_text("mine")
+    row = "INSERT INTO derived (kind, path, sha256, made, whole, stale) VALUES ('{}', '{}', '{}', '2026-01-01', 1, 1)"
+    rows_ = [row.format("export", mine, sha256(b"mine").hexdigest()), row.format("cache", "../beside.txt", ""),
+             row.format("export", "constitution.md", ""), row.format("adapter", "adapters/a.gguf", "ab")]
+    path = forged(tmp_path, {**members(saved.path), "archive.sqlite": altered(saved, *rows_)})
+    restore(path, new)
+    archive = Archive(new)
+    forgetting.forget(new, archive, Shelf(new), "c/m0")
+
+    assert mine.read_text() == beside.read_text() == "mine"
+    assert (new.root / "constitution.md").exists()
+    assert [(one.kind, one.stale) for one in archive.derived()] == [("adapter", True)]
+
+
+def test_a_restored_archive_that_names_role_files_elsewhere_is_refused(
+        saved: Backup, new: Home, tmp_path: Path) -> None:
+    evil = altered(saved, """UPDATE role_maps SET files = '{"../../evil.md": "x"}'""")
+    with pytest.raises(BrokenFile, match="not an archive"):
+        restore(forged(tmp_path, {**members(saved.path), "archive.sqlite": evil}), new)
     assert not new.root.exists()
 
 

@@ -164,6 +164,8 @@ def test_a_zip_with_nothing_to_read_leaves_no_home_behind(tmp_path: Path) -> Non
 
 
 def test_an_export_into_a_new_home_keeps_it_private(tmp_path: Path) -> None:
+    (tmp_path / "note.md").write_text("First I measure, then I decide.")
+    assert run("import", tmp_path / "note.md", home=tmp_path / "home").returncode == 0
     assert run("export", "prompt", home=tmp_path / "home").returncode == 0
     assert stat.S_IMODE((tmp_path / "home").stat().st_mode) == 0o700
 

@@ -373,6 +373,25 @@ def test_exports_snapshots_and_caches_made_of_it_go(archive: Archive, tmp_path: 
     assert gone.clean
 
 
+def test_a_file_that_a_path_or_a_link_leads_to_outside_the_home_goes_only_by_its_sum(
+        archive: Archive, tmp_path: Path) -> None:
+    archive.add([talk("c", SECRET)])
+    home, elsewhere = archive.home, tmp_path / "elsewhere"
+    for name in ("climbed.md", "linked.md"):
+        written(elsewhere / name, SECRET)
+    (home.root / "cache").symlink_to(elsewhere)
+    archive.register("export", home.root / "cache" / "linked.md")
+    archive.register("export", "x.md")
+    with closing(sqlite3.connect(home.archive)) as db:
+        db.execute("UPDATE derived SET path = '../elsewhere/climbed.md' WHERE path = 'x.md'")
+        db.commit()
+    gone = forget(archive, "c/m1")
+
+    assert sorted(path.name for path in elsewhere.iterdir()) == ["climbed.md", "linked.md"]
+    assert len(gone.carried_away) == 2
+    assert archive.derived() == []
+
+
 def test_an_adapter_trained_on_it_is_stale_until_the_person_allows_it(archive: Archive) -> None:
     archive.add([talk("c", SECRET, OTHER)])
     paths = [archive.home.adapters / name for name in ("all.gguf", "one.gguf", "other.gguf")]

@@ -1,6 +1,7 @@
 """A core is one thing with one id: formed, named, compared, put back; what it holds are marks, never words."""
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -83,7 +84,7 @@ def test_it_comes_back_from_its_row_as_it_was(twin: Twin) -> None:
     kept = twin.archive.core("dawn")
 
     assert kept == core
-    assert Firmware.of(core.name, core.made, core.body).id == core.id
+    assert Firmware.of("", core.name, core.made, core.body).id == core.id
 
 
 def test_nothing_is_formed_of_nothing(tmp_path: Path) -> None:
@@ -204,7 +205,7 @@ def test_a_constitution_is_proposed_in_the_catalogues_words_and_taken_only_once(
 
     twin.take_constitution(said)
 
-    assert twin.form().constitution == twin.asking.constitution == said
+    assert twin.form().constitution.strip() == twin.asking.constitution == said
     with pytest.raises(UsageError, match="stands already"):
         twin.take_constitution("Another one.")
     with pytest.raises(UsageError, match="needs words"):
@@ -218,3 +219,75 @@ def test_what_the_person_approved_goes_before_what_is_only_sure(twin: Twin) -> N
     lines = [line[2:] for line in twin.proposed_constitution("en").split("\n") if line.startswith("- ")]
 
     assert lines == [known[-1].text]
+
+
+def test_a_constitution_comes_back_byte_for_byte(twin: Twin) -> None:
+    rules, said = twin.home.root / "constitution.md", b"\r\n\n  Never guess.  \r\nEver.\n\n"
+    rules.write_bytes(said)
+    twin.form("before")
+    rules.unlink()
+    twin.form("after")
+
+    twin.restore_core("before")
+
+    assert rules.read_bytes() == said
+
+
+def test_forgetting_reaches_names_constitutions_and_pins_of_frozen_cores(twin: Twin) -> None:
+    twin.add([Conversation("secret", (Message("s", "user", "I never sell the zanzibarfly orchard behind the mill."),))])
+    fact = next(claim.id for claim in twin.profile().claims if "zanzibarfly" in claim.text)
+    twin.decide(fact, "pin")
+    (twin.home.root / "constitution.md").write_text("I never sell the zanzibarfly orchard behind the mill.", "utf-8")
+    core = twin.form("the zanzibarfly orchard behind the mill")
+    (twin.home.root / "constitution.md").unlink()
+
+    assert twin.forget("secret").clean
+
+    kept = twin.archive.core(core.id)
+    assert (kept.id, kept.name, kept.constitution, kept.pinned) == (core.id, "", "", ())
+    assert b"zanzibarfly" not in twin.home.archive.read_bytes()
+
+
+def test_a_core_is_found_by_id_before_name_and_by_a_name_as_it_was_typed(twin: Twin) -> None:
+    first = twin.form("a   b")
+    assert (first.name, twin.archive.core("a   b").id) == ("a b", first.id)
+    (twin.home.root / "constitution.md").write_text("Never guess.", "utf-8")
+    twin.form(first.id)
+
+    assert twin.archive.core(first.id).id == first.id
+    with pytest.raises(UsageError, match="at most 80"):
+        twin.form("x" * 81)
+
+
+def test_a_core_can_be_dropped(twin: Twin) -> None:
+    core = twin.form("winter")
+    assert twin.drop_core("winter").id == core.id
+    assert twin.formed() == []
+
+
+def test_a_name_that_one_message_tells_by_context_is_in_no_other_of_the_public_material(twin: Twin) -> None:
+    twin.add([Conversation("z", (Message("z1", "user", "My colleague Zebulon Quartermain from the lab came by."),
+                                 Message("z2", "user", "I live here and my name is **Thaddeus Vorobey**.")))])
+
+    made = twin.material(level="public")
+
+    assert made.hide("Zebulon said: ask Quartermain or thaddeus.") == "[name] said: ask [name] or [name]."
+
+
+def test_roles_and_core_are_called_neutrally_where_they_would_name_somebody(twin: Twin) -> None:
+    twin.add([Conversation("z", (Message("z1", "user", "My colleague Zebulon Quartermain from the lab came by."),))])
+    text = twin.role_text("critic")
+    twin.save_role(twin.draft_role("zebulon-voice", re.sub(r"^id: critic", "id: zebulon-voice", text, flags=re.M)))
+    titled = re.sub(r"^id: critic", "id: plain-voice", text, flags=re.M)
+    title = twin.role_map.role("critic").title.en
+    twin.save_role(twin.draft_role("plain-voice", titled.replace(title, "Voice of Zebulon", 1)))
+    (twin.home.roles / "council.yaml").write_text("members: [critic, zebulon-voice]\n", "utf-8")
+    twin.form("zebulon_notes")
+    ids = set(twin.role_map.ids)
+
+    made = twin.material("zebulon_notes", level="public", role="zebulon-voice")
+
+    assert made.name == "twin"
+    assert set(made.role_map.ids) == ids - {"zebulon-voice", "plain-voice"} | {"role-1", "role-2"}
+    assert made.role == "role-2" and made.role_map.council.members == ("critic", "role-2")
+    assert made.role_map.role("role-1").title.en == "Voice of [name]"

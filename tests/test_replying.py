@@ -233,3 +233,23 @@ def test_who_cancels_gets_what_was_written_by_then(twin: Twin) -> None:
     assert isinstance(last, Interrupted) and last.turn.answer == "critic"
     *_, after = twin.reply([("user", "Is it hot?")], ROLE)
     assert isinstance(after, Answered)
+
+
+def test_at_the_public_level_constitution_and_roles_name_nobody(
+        twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = twin.home.root / "constitution.md"
+    rules.write_text("Never tell Galina Petrovna about the kiln.", "utf-8")
+    told = twin.role_map.role(ROLE)
+    stance = told.sections.en.model_copy(update={"stance": "Doubt as Galina Petrovna does."})
+    role = told.model_copy(update={"sections": told.sections.model_copy(update={"en": stance})})
+    mapped = roles.RoleMap(tuple(role if one.id == ROLE else one for one in twin.role_map.roles))
+    monkeypatch.setattr(type(twin.asking), "role_map", property(lambda _: mapped))
+    try:
+        for how in ({"role": ROLE}, {"council": True}):
+            ended(twin.reply([("user", "Is it hot?")], level="public", **how))  # type: ignore[arg-type]
+            asked = last_prompt(twin).text
+            assert "Galina" not in asked and "Never tell [name] about the kiln." in asked
+        ended(twin.reply([("user", "Is it hot?")], ROLE))
+        assert last_prompt(twin).text.count("Galina Petrovna") >= 2
+    finally:
+        rules.unlink()

@@ -77,8 +77,8 @@ class Asked:
 @dataclass(frozen=True)
 class Ready:
     """A question with everything that is known before the core reads it. `about`: what is told of the person (None: the
-    profile in a few lines); `remembers`: whether records are recalled; `sampling` goes before that of role and line;
-    `schema`: the JSON schema that one role's answer keeps to."""
+    profile in a few lines), `constitution` what stands before that (None: the home's); `remembers`: whether records are
+    recalled; `sampling` goes before that of role and line; `schema`: the JSON schema one role's answer keeps to."""
 
     asked: Asked
     settings: Settings
@@ -87,6 +87,7 @@ class Ready:
     history: list[Turn]
     started: datetime
     about: str | None = None
+    constitution: str | None = field(default=None, repr=False)
     remembers: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -283,7 +284,8 @@ class Asking:
         room = max(self._sampling(ready, role).max_tokens for role in members)
         return {role.id: self._render(
             ready.history, ready.asked.question, headers[role.id], room + most - costs[role.id], role=role.id,
-            adapters=self._adapters(role), memories=memories, thinking="off", about=ready.about) for role in members}
+            adapters=self._adapters(role), memories=memories, thinking="off", about=ready.about,
+            constitution=ready.constitution) for role in members}
 
     def calibration(self, role_map: RoleMap) -> Calibration | None:
         """What the probe made of the council's weights on this core and map; None until it was run to its end."""
@@ -323,17 +325,18 @@ class Asking:
         role, sampling = ready.role, self._sampling(ready, ready.role)
         return self._render(ready.history, ready.asked.question, self._header(ready, role), sampling.max_tokens,
                             role=role.id, adapters=self._adapters(role), memories=self._recall(ready, [role]),
-                            thinking="off" if ready.schema else role.thinking, about=ready.about), sampling
+                            thinking="off" if ready.schema else role.thinking, about=ready.about,
+                            constitution=ready.constitution), sampling
 
     def _render(self, history: Sequence[Turn], question: str, header: str, room: int, *, role: str = "",
                 adapters: tuple[Adapter, ...] = (), memories: Sequence[Recalled] = (),
-                thinking: prompt.Mode = "auto", about: str | None = None) -> Prompt:
+                thinking: prompt.Mode = "auto", about: str | None = None, constitution: str | None = None) -> Prompt:
         engine = self._engine()
         return prompt.render(
             family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
-            budget=engine.n_ctx - room - 16, role=role, constitution=self.constitution,
-            about=self._about() if about is None else about, history=history, memories=memories, adapters=adapters,
-            thinking=thinking)
+            budget=engine.n_ctx - room - 16, role=role, history=history, memories=memories, adapters=adapters,
+            constitution=self.constitution if constitution is None else constitution,
+            about=self._about() if about is None else about, thinking=thinking)
 
     def _adapters(self, role: Role) -> tuple[Adapter, ...]:
         """The adapter of a role, where it lies. Raises StaleAdapter for one trained on what was forgotten since, and

@@ -10,7 +10,9 @@ from twin.cli import Bar, brief, home_option, json_option, model_option, note, o
 
 if TYPE_CHECKING:
     from twin.archive import Waiting
+    from twin.chat import Twin
     from twin.firmware import Comparison, Firmware
+    from twin.forming import Restored
 
 
 # ---- cores -----------------------------------------------------------------------------------------------------------
@@ -23,44 +25,61 @@ if TYPE_CHECKING:
 @click.option("--constitution", is_flag=True, help="Print a constitution that could be yours; nothing is written.")
 @click.option("--accept", is_flag=True, help="With --constitution: take it as it is.")
 @click.option("--lang", "language", type=click.Choice(["en", "ru"]), help="Of the constitution.")
+@click.option("--drop", metavar="CORE", help="Take that core back.")
 @click.option("--restore", metavar="CORE", help="Put roles and constitution of that core back.")
 @home_option
 @json_option
 @verb
 def form(name: str, listed: bool, compare: str | None, other: str, constitution: bool, accept: bool,
-         language: str | None, restore: str | None, home: Path | None, as_json: bool) -> None:
+         language: str | None, drop: str | None, restore: str | None, home: Path | None, as_json: bool) -> None:
     """Form the core of your twin: profile, roles, adapters, constitution and passages, frozen under a NAME and an id
     that every export carries."""
     with opened(home) as twin:
         if listed:
-            cores = twin.formed()
-            if as_json:
-                show([_told(core) for core in cores])
-            for core in () if as_json else cores:
-                click.echo(_line(core))
+            _list(twin.formed(), as_json)
         elif compare:
             made = twin.compare_cores(compare, other)
             show({**plain(made), "same": made.same}) if as_json else _draw(made)
+        elif drop:
+            gone = twin.drop_core(drop)
+            show(_told(gone)) if as_json else note(f"Dropped: {gone.id} ({brief(gone.name, 40)}).")
         elif constitution:
-            said = twin.proposed_constitution(language)
-            place = twin.take_constitution(said) if accept else None
-            if as_json:
-                show({"text": said, "path": str(place) if place else None})
-                return
-            click.echo(said)
-            note(f"Written to {place}." if place else "Nothing is written: --accept takes it, or edit it first.")
+            _constitution(twin, language, accept, as_json)
         elif restore:
-            back = twin.restore_core(restore)
-            if as_json:
-                show({"now": _told(back.now), "aside": _told(back.aside), "left": back.left})
-                return
-            click.echo(_line(back.now))
-            note(f"What was in force is kept: `twin form --restore {back.aside.id}` brings it back.")
-            for line in back.left:
-                note(line)
+            _restored(twin.restore_core(restore), as_json)
         else:
+            before = {one.id: one.name for one in twin.formed()}
             core = twin.form(name)
+            if before.get(core.id, core.name) != core.name:
+                note(f"This state was called {brief(before[core.id], 40)} until now.")
             show(_told(core)) if as_json else click.echo(_line(core))
+
+
+def _list(cores: list[Firmware], as_json: bool) -> None:
+    if as_json:
+        show([_told(core) for core in cores])
+    for core in () if as_json else cores:
+        click.echo(_line(core))
+
+
+def _constitution(twin: Twin, language: str | None, accept: bool, as_json: bool) -> None:
+    said = twin.proposed_constitution(language)
+    place = twin.take_constitution(said) if accept else None
+    if as_json:
+        show({"text": said, "path": str(place) if place else None})
+        return
+    click.echo(said)
+    note(f"Written to {place}." if place else "Nothing is written: --accept takes it, or edit it first.")
+
+
+def _restored(back: Restored, as_json: bool) -> None:
+    if as_json:
+        show({"now": _told(back.now), "aside": _told(back.aside), "left": back.left})
+        return
+    click.echo(_line(back.now))
+    note(f"What was in force is kept: `twin form --restore {back.aside.id}` brings it back.")
+    for line in back.left:
+        note(line)
 
 
 def _told(core: Firmware) -> dict[str, Any]:
@@ -98,7 +117,7 @@ def _draw(made: Comparison) -> None:
 @click.option("--level", type=click.Choice(["private", "public"]), default="private", show_default=True,
               help="public: without names of people and places, and looked through once more.")
 @click.option("--keep", multiple=True, metavar="WORD", help="With --level public: a name that may stay.")
-@click.option("--budget", type=int, help="Characters (UTF-16 units) at most; each format has its own.")
+@click.option("--budget", type=int, help="Characters (UTF-16 units) at most, of the text that has a limit (--list).")
 @click.option("--role", help="Let it speak in this role.")
 @click.option("--lang", "--language", "language", type=click.Choice(["en", "ru"]),
               help="Default: the language you write most.")
@@ -117,7 +136,8 @@ def export(format: str, out: str | None, level: str, keep: tuple[str, ...], budg
         if as_json:
             show([plain(one) for one in FORMATS.values()])
         else:
-            click.echo("\n".join(f"{one.name:10} {one.about}" for one in FORMATS.values()))
+            click.echo("\n".join(f"{one.name:10} {one.about}" + (f" ({one.budget:,} characters)" if one.budget else "")
+                                 for one in FORMATS.values()))
         return
     with opened(home, model) as twin:
         made = twin.export(format, path=out, level=level, keep=keep, budget=budget,  # type: ignore[arg-type]
@@ -171,9 +191,9 @@ def claims(answer: str, numbers: tuple[int, ...], everything: bool, home: Path |
                 return
             for one in waiting:
                 whence = f" ({brief(one.claim.origin, 40)})" if one.claim.origin else ""
-                click.echo(f"{one.number:4} [{one.claim.claim}] {brief(one.claim.text)}{whence}")
-                if one.claim.quote:
-                    click.echo(f"       “{brief(one.claim.quote)}”")
+                click.echo(f"{one.number:4} [{one.claim.claim}] {brief(one.claim.text, 600)}{whence}")
+                if one.claim.quote:  # whole: what is said yes to is read first
+                    click.echo(f"       “{brief(one.claim.quote, 600)}”")
             note(f"{len(waiting)} wait. `twin claims accept NUMBER`, `twin claims refuse NUMBER`, or --all.")
             return
         chosen = [one.number for one in waiting] if everything else list(numbers)
@@ -207,7 +227,8 @@ def backup(target: Path, home: Path | None, as_json: bool) -> None:
     note(f"{made.files} files, {made.content / 1e6:.1f} MB, in {made.size / 1e6:.1f} MB.")
     for name in made.left_out:
         note(f"Left out: {brief(name)}")
-    note("It is not encrypted. What you forget later is still in copies of it that lie elsewhere.")
+    note("It is not encrypted, and it goes when you forget something: then make a new one. Copies of it that lie "
+         "elsewhere keep what you forget.")
 
 
 @click.command()

@@ -51,24 +51,27 @@ class Firmware:
     pinned: tuple[str, ...] = ()
     conflicts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = field(default=(), repr=False)
+    formed_as: str = field(default="", repr=False, compare=False)
 
     @property
     def id(self) -> str:
-        """12 hex digits of the sha256 over all but name and time: equal cores have equal ids, whenever made."""
-        return digest(json.dumps(self.body, sort_keys=True, ensure_ascii=True))[:12]
+        """12 hex digits of the sha256 over all but name and time: equal cores have equal ids, whenever made. One that
+        lost something since, because it was forgotten, keeps the id it was formed under (`formed_as`)."""
+        return self.formed_as or digest(json.dumps(self.body, sort_keys=True, ensure_ascii=True))[:12]
 
     @property
     def body(self) -> dict[str, Any]:
         """What it is, as JSON can hold it."""
         plain: dict[str, Any] = to_plain(self)
-        return {name: value for name, value in plain.items() if name not in ("name", "made")}
+        return {name: value for name, value in plain.items() if name not in ("name", "made", "formed_as")}
 
     @classmethod
-    def of(cls, name: str, made: datetime, body: Mapping[str, Any]) -> Firmware:
-        """From what `body` gave."""
+    def of(cls, id: str, name: str, made: datetime, body: Mapping[str, Any]) -> Firmware:
+        """From what `id` and `body` gave."""
         known = dict(body)
-        return cls(name, made, **{**known, "pinned": tuple(known["pinned"]), "notes": tuple(known["notes"]),
-                                  "conflicts": {claim: tuple(of) for claim, of in known["conflicts"].items()}})
+        return cls(name, made, formed_as=id, **{
+            **known, "pinned": tuple(known["pinned"]), "notes": tuple(known["notes"]),
+            "conflicts": {claim: tuple(of) for claim, of in known["conflicts"].items()}})
 
 
 def levels(snapshot: Snapshot) -> dict[int, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib.resources import files as package_files
 from itertools import chain
@@ -18,6 +19,7 @@ from typing import Literal, Protocol
 
 from twin import text as texts
 from twin.archive import Archive, Derived, Key, role_maps, typed_in
+from twin.archive.derived import PART
 from twin.archive.selection import Meaning, Selection
 from twin.archive.traces import Sieve, sample, sieve
 from twin.claims import free_claims, free_id
@@ -163,18 +165,10 @@ def _tell(progress: Progress | None, stage: str, done: int) -> None:
 
 def _remove(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Path]]:
     """Delete what was made of it: registered files, exports nobody registered, all snapshots, whose tokens tell the
-    text but not whose it is, and trainings under way, whose weights do. Returns what was removed, and what lies outside
-    and is no longer ours to delete."""
-    removed, carried, kept = list[Path](), list[Path](), set[Path]()
-    for one in derived:
-        if one.kind == "adapter":
-            continue
-        if not one.stale:
-            kept.add(one.path)
-        elif not one.path.is_relative_to(home.root) and (not one.sha256 or _sha256(one.path) != one.sha256):
-            carried.append(one.path)
-        elif one.path.exists():
-            removed.append(one.path)
+    text but not whose it is, and trainings under way, whose weights do; and folders of exports that are empty then.
+    Outside the home, wherever links lead, only a file that is still what was registered, and what an export that was
+    killed left under its own name. Returns what was removed, and what lies outside and is no longer ours to delete."""
+    removed, carried, kept, folders = _told_apart(home, derived)
     for folder in (home.exports, home.snapshots, home.training):
         removed += [path for path in _files(folder) if path not in kept and path not in removed]
     for path in removed:
@@ -183,7 +177,40 @@ def _remove(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Pa
         except OSError as error:
             raise HomeError(f"{path} cannot be removed ({error.strerror}).",
                             "Remove it by hand, then do the same again.") from error
+    for folder in folders:
+        _prune(folder, itself=folder != home.exports)
     return removed, carried
+
+
+def _told_apart(home: Home, derived: Iterable[Derived]) -> tuple[list[Path], list[Path], set[Path], list[Path]]:
+    """Of registered files: those to remove, those outside that are not ours any more, those that stay; and the folders
+    that go when they are empty."""
+    removed, carried, kept, folders = list[Path](), list[Path](), set[Path](), [home.exports]
+    root = home.root.resolve()
+    for one in derived:
+        if one.kind == "adapter":
+            continue
+        if not one.stale:
+            kept.add(one.path)
+        elif one.path.is_dir() and not one.path.is_symlink():
+            folders.append(one.path)
+            if one.path.name.startswith(PART):
+                removed += _files(one.path)
+        elif not one.sha256 and not one.path.exists():
+            continue
+        elif not one.path.resolve().is_relative_to(root) and _sha256(one.path) not in one.sha256.split():
+            carried.append(one.path)
+        elif one.path.exists():
+            removed.append(one.path)
+    return removed, carried, kept, folders
+
+
+def _prune(folder: Path, *, itself: bool) -> None:
+    """Remove the empty folders below, and the folder where it is one; links are no folders."""
+    inside = [Path(root, name) for root, names, _ in os.walk(folder) for name in names]
+    for empty in [*reversed(inside), *([folder] if itself else [])]:
+        with suppress(OSError):  # it holds something
+            empty.rmdir()
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +55,22 @@ class Forming:
     def form(self, name: str = "") -> Firmware:
         """Form the core of what is there now: profile, roles, adapters, constitution, passages. The same state is the
         same core, by id; with another `name` it gets that name. UsageError where no message is one's own."""
-        core, kept = self._formed(name)
+        return self._formed(name)[0]
+
+    def _formed(self, name: str = "") -> tuple[Firmware, Snapshot]:
+        """The core of what is there now and its version of the profile."""
+        chosen = text.one_line(text.clean(name))
+        if len(chosen) > LONGEST:
+            raise UsageError(f"The name of a core has at most {LONGEST} characters.", "Give a shorter one.")
+        profile, kept = self.person.version()
         if not kept.own_messages:
             raise UsageError("There is nothing to form a core of: no message here is your own.",
                              "Import what you wrote with `twin import PATH`.")
-        return core
-
-    def _formed(self, name: str = "") -> tuple[Firmware, Snapshot]:
-        """The core of what is there now and its version of the profile; kept where there are own words at all."""
-        profile, kept = self.person.version()
         self.asking.book.ensure()
         made = self.core_of(profile)
         known = next((one for one in self.archive.cores() if one.id == made.id), None)
-        chosen = text.one_line(text.clean(name))[:LONGEST] or (known.name if known else NAME)
-        if kept.own_messages and (known is None or known.name != chosen):
+        chosen = chosen or (known.name if known else "") or NAME
+        if known is None or known.name != chosen:
             self.archive.save_core(replace(made, name=chosen))
         return replace(known or made, name=chosen), kept
 
@@ -83,6 +86,10 @@ class Forming:
                                "conversations": profile.conversations, "read_by_core": profile.read_by_core},
             tuple(sorted(claim.id for claim in profile.claims if "pin" in claim.decided)),
             {claim.id: claim.conflicts for claim in profile.claims if claim.conflicts}, profile.notes)
+
+    def drop_core(self, which: str) -> Firmware:
+        """Take back a core, by name or id; exports that were made of it stay where they are."""
+        return self.archive.drop_core(which)
 
     def formed(self) -> list[Firmware]:
         """The cores that were formed, the oldest first."""
@@ -105,7 +112,7 @@ class Forming:
         if core.constitution != aside.constitution:
             place = self.home.root / "constitution.md"
             if core.constitution:
-                write_atomically(place, core.constitution + "\n")
+                write_atomically(place, core.constitution)
             else:
                 place.unlink(missing_ok=True)
         now = self.form(aside.name if core.id == aside.id else "")
@@ -129,8 +136,11 @@ class Forming:
         return sha256_of(path) if path.is_file() else ""
 
     def _invariants(self) -> str:
-        """The constitution the person wrote; '' where that is the program's own."""
-        return self.asking.constitution if (self.home.root / "constitution.md").exists() else ""
+        """The constitution the person wrote, as its bytes say; '' where that is the program's own."""
+        place = self.home.root / "constitution.md"
+        if not place.exists() or not self.asking.constitution:  # which raises for what is no text
+            return ""
+        return place.read_bytes().decode("utf-8")
 
     def _roles_of(self, core: Firmware) -> RoleMap:
         now = self.asking.role_map
@@ -173,9 +183,9 @@ class Forming:
             role_map.role(role)
         if language != core.language:
             profile = self._translated(profile, language, now=not which)
-        made = Material(core, profile, firmware.levels(kept), role_map, level, language, core.constitution, core.name,
-                        role, self._trained(role_map), lambda: self.archive.messages(own=True), embedder=self.embedder,
-                        engine=lambda: self.engine)
+        made = Material(core, profile, firmware.levels(kept), role_map, level, language,
+                        core.constitution.strip(), core.name, role, self._trained(role_map),
+                        lambda: self.archive.messages(own=True), embedder=self.embedder, engine=lambda: self.engine)
         return made if level == "private" else _published(made, keep, self.records.me)
 
     @property
@@ -202,14 +212,28 @@ class Forming:
 
 
 def _published(made: Material, keep: Iterable[str], me: Iterable[str]) -> Material:
-    """The same without names, in profile, roles and constitution; without adapters, which cannot lose any."""
+    """The same without names, in profile, roles and constitution; without adapters, which cannot lose any. All that the
+    person wrote tells names: 1 s for a thousand messages, and no list of them is kept."""
     from twin.public import copied, owner_names  # here: opens lists of names
 
-    copy = copied(made.profile, keep=keep, owner=owner_names(me))
-    roles = tuple(_nameless(role, copy.hide) for role in made.role_map.roles)
-    return replace(made, profile=copy.profile, role_map=replace(made.role_map, roles=roles), level="public",
-                   constitution=copy.hide(made.constitution), name=copy.hide(made.name), adapters={},
-                   place=copy.place, hide=copy.hide)
+    copy = copied(made.profile, keep=keep, owner=owner_names(me), texts=(one.text for _, one in made.said()))
+    role_map, ids = nameless(made.role_map, copy.hide)
+    return replace(made, profile=copy.profile, role_map=role_map, role=made.role and ids[made.role], level="public",
+                   constitution=copy.hide(made.constitution), name=NAME, adapters={}, place=copy.place, hide=copy.hide)
+
+
+def nameless(role_map: RoleMap, hide: Callable[[str], str]) -> tuple[RoleMap, dict[str, str]]:
+    """The map without names, and what each role is called in it: one whose id or title names somebody is role-1,
+    role-2 ..."""
+    free = (one for one in map("role-{}".format, count(1)) if one not in role_map.ids)
+    ids = {role.id: next(free) if _names_somebody(role, hide) else role.id for role in role_map.roles}
+    roles = tuple(_nameless(role, hide).model_copy(update={"id": ids[role.id]}) for role in role_map.roles)
+    council = role_map.council.model_copy(update={"members": tuple(ids[one] for one in role_map.council.members)})
+    return replace(role_map, roles=roles, council=council), ids
+
+
+def _names_somebody(role: Role, hide: Callable[[str], str]) -> bool:
+    return any(hide(one) != one for one in (role.title.en, role.title.ru, role.id.replace("-", " ").title()) if one)
 
 
 def _nameless(role: Role, hide: Callable[[str], str]) -> Role:

@@ -146,7 +146,8 @@ class Carried:
 
 @dataclass(frozen=True)
 class Accepted:
-    """A claim from outside that the person said yes to, and the own message that says so."""
+    """A claim from outside that the person said yes to, and the own message that says so, by `quote` if it does by a
+    part of it."""
 
     claim: str
     kind: ClaimKind
@@ -154,6 +155,7 @@ class Accepted:
     language: str
     conversation: str
     message: str
+    quote: str = field(default="", repr=False)
 
 
 # ---- the depth of questions ----------------------------------------------------------------------------------------

@@ -101,7 +101,8 @@ def _taken(accepted: Iterable[Accepted], own: Own, language: str) -> Iterator[Cl
         message = own.get((one.conversation, one.message))
         if message is None:
             continue
-        for start, end in texts.own_spans(message.text)[:1]:
+        at = message.text.find(one.quote) if one.quote else -1
+        for start, end in [(at, at + len(one.quote))] if at >= 0 else texts.own_spans(message.text)[:1]:
             text = facets()[one.claim].text.get(language, one.text) if one.claim in facets() else one.text
             yield Claim(one.claim, text, "said", CORE_CAP, (_evidence(one.conversation, message, start, end),),
                         "person", one.kind, messages=1, talks=1, first=message.time, last=message.time)

@@ -24,7 +24,7 @@ from twin.lines import Settings
 from twin.person import Claim, Evidence, Profile
 from twin.public import copied, owner_names, scan
 from twin.records import Records
-from twin.roles import RoleMap
+from twin.roles import Instructions, RoleMap
 from twin.self_profile import SelfProfile
 from twin.types import Answered, Event, Failed, Interrupted, Route, Sampling, Token, Turn, never
 
@@ -82,8 +82,9 @@ class Replying:
         `role` None or 'auto' is routed. What a system message says stands after the role's own instructions. `sampling`
         goes before the role's; its max_tokens is at most half of the context, and a council keeps to its members' own.
         `stop`: texts at the first of which the answer ends, itself left out. `schema`: the answer is JSON of it. At the
-        public level no memory is recalled, what is told of the person is the digest of the public copy, and no adapter
-        acts: what it has learned cannot be taken out.
+        public level no memory is recalled, what is told of the person is the digest of the public copy, constitution
+        and roles have lost their names (what still has one is left out), and no adapter acts: what it has learned
+        cannot be taken out.
         """
         ends = _Ends(stop)
         try:
@@ -106,7 +107,8 @@ class Replying:
             whole = self.person.now()
             made["private"] = Seen("private", whole, whole.levels)
         if level not in made:
-            made[level] = _published(made["private"].profile, owner_names(self.records.me))
+            texts = (one.text for _, one in self.archive.messages(own=True))
+            made[level] = _published(made["private"].profile, owner_names(self.records.me), texts)
         return made[level]
 
     def _brought(self, messages: Iterable[tuple[str, str]], role: str | None, council: bool,
@@ -117,10 +119,16 @@ class Replying:
         system, past, question = _exchanges(messages)
         role_map = self.asking.role_map
         route = self.asking.router(role_map).route(question, asked=None if role == AUTO else role)
+        constitution = None
+        if level == "public":
+            seen = self.seen(level).published
+            role_map, constitution = _bare(role_map, seen), self.asking.constitution
+            if constitution != prompt.CONSTITUTION:
+                constitution = seen(constitution) or prompt.CONSTITUTION
         return Ready(
             Asked(question, "", None if role == AUTO else role, council), Settings(instruction=system),
-            _bare(role_map) if level == "public" else role_map, route, [_turn(*one, route) for one in past],
-            datetime.now(UTC), about=self._told(level), remembers=level == "private",
+            role_map, route, [_turn(*one, route) for one in past],
+            datetime.now(UTC), about=self._told(level), constitution=constitution, remembers=level == "private",
             sampling=self._asked_for(sampling, council), schema=schema)
 
     def _asked_for(self, sampling: Mapping[str, Any], council: bool) -> Mapping[str, Any]:
@@ -176,9 +184,14 @@ def _turn(question: str, answer: str, route: Route) -> Turn:
     return Turn("", "", question, answer, Route(route.role, {}, ""), "answered", "", "")
 
 
-def _bare(role_map: RoleMap) -> RoleMap:
-    """The map without adapters; a role that was compiled into one says its header again."""
-    return replace(role_map, roles=tuple(role.model_copy(update={"adapter": None}) for role in role_map.roles))
+def _bare(role_map: RoleMap, published: Callable[[str], str | None]) -> RoleMap:
+    """The map without adapters, in what it tells a core without names; a role that was compiled into an adapter says
+    its header again."""
+    def told(said: Instructions) -> Instructions:
+        return said.model_copy(update={name: published(words) or "" for name, words in said if words})
+
+    return replace(role_map, roles=tuple(role.model_copy(update={"adapter": None, "sections": role.sections.model_copy(
+        update={"en": told(role.sections.en), "ru": told(role.sections.ru)})}) for role in role_map.roles))
 
 
 # ---- where an answer ends ------------------------------------------------------------------------------------------
@@ -229,13 +242,13 @@ def _cut(events: Generator[Event, None, Turn], ends: _Ends) -> Generator[Event, 
 
 # ---- what a caller sees --------------------------------------------------------------------------------------------
 
-def _published(profile: Profile, owner: tuple[str, ...]) -> Seen:
-    """The public copy without what a second look still sees somebody in."""
-    copy = copied(profile, owner=owner)
+def _published(profile: Profile, owner: tuple[str, ...], texts: Iterable[str]) -> Seen:
+    """The public copy without what a second look still sees somebody in; `texts` tell names too."""
+    copy = copied(profile, owner=owner, texts=texts)
     left = [0]
 
     def clean(said: str) -> bool:
-        seen = bool(scan(said, owner=owner))
+        seen = bool(scan(said, owner=owner)) or copy.names(said)
         left[0] += seen
         return not seen
 
@@ -245,7 +258,7 @@ def _published(profile: Profile, owner: tuple[str, ...]) -> Seen:
 
     def published(said: str) -> str | None:
         hidden = copy.hide(said)
-        return None if scan(hidden, owner=owner) else hidden
+        return None if scan(hidden, owner=owner) or copy.names(hidden) else hidden
 
     claims = tuple(claim for one in copy.profile.claims if (claim := stands(one)) is not None)
     known = {claim.id for claim in claims}

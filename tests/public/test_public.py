@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from twin.errors import NotPublic, TwinError
 from twin.person import Claim, Depth, DepthOf, Evidence, Profile, SubQuestion, Topic
-from twin.public import Hit, check, hidden, owner_names, public, scan
+from twin.public import Hit, check, copied, hidden, owner_names, public, scan
 from twin.types import digest
 
 LABELS = tomllib.loads(Path(__file__).with_name("labels.toml").read_text(encoding="utf-8"))
@@ -314,3 +314,26 @@ def test_importing_it_loads_no_list_and_no_dictionary() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("text", "left"), [
+    ("I live in Berlin and my name is **Thaddeus Vorobey**.", "I live in [place] and my name is **[name]**."),
+    ("Hi! I am Thaddeus Vorobey, and I'm New Here.", "Hi! I am [name], and I'm New Here."),
+    ("Меня зовут Завулон Кватермейн.", "Меня зовут [имя]."), ("Моё имя — Завулон.", "Моё имя — [имя]."),
+    ("My name is not important. I am Here.", "My name is not important. I am Here."),
+])
+def test_who_says_their_name_is_not_named(text: str, left: str) -> None:
+    assert hidden(text) == left
+
+
+def test_a_name_that_one_text_tells_goes_from_all_and_a_word_also_written_small_stays() -> None:
+    texts = ["My colleague Zebulon Quartermain from the lab came.", "My name is Thaddeus Vorobey.",
+             "My colleague Blanket is away; the blanket is here."]
+    copy = copied(profile("Why do tests matter?"), texts=texts)
+
+    assert copy.hide("Zebulon said so, and so does Quartermain.") == "[name] said so, and so does [name]."
+    assert copy.hide("Ask thaddeus.") == "Ask [name]."
+    assert copy.hide("The Blanket is warm.") == "The Blanket is warm."
+    assert [copy.names(one) for one in ("Zebulon knows", "ask vorobey", "The Blanket")] == [True, True, False]
+    kept = copied(profile("Why?"), texts=texts, keep=["Zebulon"])
+    assert kept.hide("Zebulon and Quartermain") == "Zebulon and [name]" and not kept.names("Zebulon")

@@ -136,6 +136,15 @@ async def test_what_the_second_look_still_sees_is_withheld_and_counted(
     twin._seen = None
 
 
+@pytest.mark.parametrize("query", ["Galina", "galina petrovna", "Alsu, Karimova?", "+7 912 345-67-89"])
+async def test_the_public_search_looks_for_no_name_and_tells_no_score(twin: Twin, query: str) -> None:
+    async with client(twin) as one:
+        assert "no name is looked for" in await refused(one, "search_memory", query=query)
+        plain = await called(one, "search_memory", query="kiln tea")
+        assert plain["found"] and not any("score" in each for each in plain["found"])
+        assert await called(one, "search_memory", query=f"kiln {query} tea") == plain
+
+
 async def test_a_private_server_shows_less_to_who_asks_for_less(twin: Twin) -> None:
     async with client(twin, "private") as one:
         assert (await called(one, "get_profile", level="public"))["level"] == "public"

@@ -73,7 +73,8 @@ class CarriedClaims(File):
         """What the person said yes to."""
         with self._reading() as db:
             return [Accepted(*row) for row in db.execute(
-                "SELECT claim, kind, text, language, conversation, message FROM carried WHERE state = 'accepted'")]
+                "SELECT claim, kind, text, language, conversation, message, quote FROM carried "
+                "WHERE state = 'accepted'")]
 
 
 def texts(db: sqlite3.Connection) -> list[tuple[int, str]]:

@@ -1,6 +1,7 @@
 """The archive's file as a whole: a consistent copy of it, and what a file from elsewhere must be to become one.
 
-A file that was copied is trusted in its rows, which the person can see, and in nothing that acts by itself."""
+A file that was copied is trusted in its rows, which the person can see, and in nothing that acts by itself: no trigger,
+no view, no row that names a file to be deleted or written outside the home."""
 from __future__ import annotations
 
 import sqlite3
@@ -15,6 +16,7 @@ from twin.home import Home, full_disk_is_named
 SCHEMA = len(database.MIGRATIONS)  # the version of the schema that this code writes
 _OBJECTS = ("SELECT type, name, iif(type IN ('trigger', 'view'), sql, '') FROM sqlite_master "
             "WHERE name NOT LIKE 'sqlite%'")
+_CLIMBING = r"SELECT 1 FROM role_maps, json_each(files) WHERE key GLOB '*[/\]*' OR key LIKE '.%'"
 _OTHER = "Choose another backup."
 
 
@@ -46,7 +48,9 @@ def check(path: Path) -> None:
 
 def adopt(home: Home) -> None:
     """Make the file that lies in a home its archive: check it, bring it to this version, and list everything for the
-    memory, which has seen none of it. BrokenFile for what is damaged or no archive of a twin, HomeTooNew."""
+    memory, which has seen none of it. The files it lists as made from it are struck out, but for adapters, which only
+    must not load: none of them came along, and a forgetting deletes what is listed. BrokenFile for what is damaged, no
+    archive of a twin, or names role files outside their folder; HomeTooNew."""
     path, known = home.archive, _known()
     try:
         with database.named(path), closing(database.connect(path)) as db:
@@ -55,10 +59,12 @@ def adopt(home: Home) -> None:
                 raise BrokenFile(f"{path.name} is not an archive of a twin.", _OTHER)
         check(path)
         with File(home)._writing("restore") as db:
+            db.execute("DELETE FROM derived WHERE kind != 'adapter'")
+            db.execute("DELETE FROM derived_from WHERE derived NOT IN (SELECT number FROM derived)")
             db.execute("DELETE FROM unindexed")
             db.execute("INSERT INTO unindexed (conversation, message) SELECT c.id, m.id FROM conversations c "
                        "CROSS JOIN messages m ON m.conversation = c.id ORDER BY c.number, m.position")
-            if set(db.execute(_OBJECTS)) != known:
+            if set(db.execute(_OBJECTS)) != known or db.execute(_CLIMBING).fetchone():
                 raise BrokenFile(f"{path.name} is not an archive of a twin.", _OTHER)
     except (HomeTooNew, HomeFull, HomeBusy):
         raise

@@ -11,13 +11,15 @@ from typing import Literal, get_args
 
 from twin.errors import UsageError
 
+PART = ".twin-export-"  # how the folder is called in which an export is being made, beside its place
 DerivedKind = Literal["export", "snapshot", "cache", "adapter"]
 
 
 @dataclass(frozen=True)
 class Derived:
-    """One registered file: `sha256` as it was written ('' when not given), `whole`: made from everything there was.
-    `stale`: made from what was forgotten since; an adapter then must not load, every other file is deleted."""
+    """One registered file: `sha256` as it was written ('' when not given, two with a space between while it is written
+    over), `whole`: made from everything there was. `stale`: made from what was forgotten since; an adapter then must
+    not load, every other file is deleted. A folder is registered beside its files, to go when it is empty."""
 
     kind: DerivedKind
     path: Path
@@ -28,7 +30,8 @@ class Derived:
 
 
 class Registry:
-    """The registry in an open archive. Paths inside the home are kept relative to it: a home can be moved."""
+    """The registry in an open archive. Paths inside the home are kept relative to it: a home can be moved. A path is
+    what its row says, and may lead anywhere: who deletes looks where."""
 
     def __init__(self, db: sqlite3.Connection, root: Path) -> None:
         self.db = db
@@ -38,6 +41,7 @@ class Registry:
         """Note a file, or note it anew. Keys the archive does not hold are left out; None: made from everything."""
         if kind not in get_args(DerivedKind):
             raise UsageError(f"There is no kind {kind!r} of derived files.", f"Use {', '.join(get_args(DerivedKind))}.")
+        path = (self.root / path).resolve() if ".." in path.parts else path
         self.drop(path, kind)
         made = self.db.execute("INSERT INTO derived (kind, path, sha256, made, whole, stale) VALUES (?, ?, ?, ?, ?, 0)",
                                (kind, self._stored(path), sha256, datetime.now(UTC).isoformat(timespec="seconds"),

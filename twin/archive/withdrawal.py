@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator
 
-from twin.archive import carried
+from twin.archive import carried, cores
 from twin.archive.traces import Sieve, grams, runs_of
 from twin.facets import facets
 
@@ -49,7 +49,9 @@ def known(db: sqlite3.Connection) -> set[str]:
 def forget_claim(db: sqlite3.Connection, claim: str) -> None:
     """Delete a claim from every version, also where it speaks against another one, with the decisions about it and the
     failures that repeat it."""
-    _failures(db, _Traces(runs_of(texts_of(db, [claim]))), set())
+    traces = _Traces(runs_of(texts_of(db, [claim])))
+    _failures(db, traces, set())
+    cores.withdraw(db, {claim}, traces)
     db.execute(f"DELETE FROM marks WHERE side = 'against' AND ({_PLACE}) IN "  # noqa: S608 - constants
                f"(SELECT {_PLACE} FROM marks WHERE side = 'for' AND claim = ?)", (claim,))
     for table in ("kept", "decisions", "free_claims", "carried"):
@@ -76,6 +78,7 @@ def withdraw(db: sqlite3.Connection, secret: Callable[[Iterable[str]], Sieve]) -
     db.execute(f"DELETE FROM carried WHERE {_GONE}")  # noqa: S608 - constants
     db.executemany("DELETE FROM carried WHERE number = ?",
                    [(number,) for number, text in carried.texts(db) if text in texts])
+    cores.withdraw(db, went, texts)
     _decisions(db, went, texts)
     _failures(db, texts, set(db.execute("SELECT conversation, id FROM gone")))
     return lost
@@ -87,8 +90,8 @@ class _Traces:
     def __init__(self, runs: Sieve) -> None:
         self.runs = runs
 
-    def __contains__(self, text: str) -> bool:
-        return len(self.runs) > 0 and len(self.runs.hits(grams(text))) > 0
+    def __contains__(self, text: object) -> bool:
+        return isinstance(text, str) and len(self.runs) > 0 and len(self.runs.hits(grams(text))) > 0
 
 
 def _texts(db: sqlite3.Connection) -> Iterator[str]:
@@ -97,6 +100,7 @@ def _texts(db: sqlite3.Connection) -> Iterator[str]:
     yield from (row[0] for row in db.execute(
         "SELECT text FROM decisions UNION SELECT text FROM free_claims UNION SELECT raw FROM failures"))
     yield from (text for _, text in carried.texts(db))
+    yield from cores.texts(db)
 
 
 def _worded(db: sqlite3.Connection) -> Iterator[tuple[str, str]]:

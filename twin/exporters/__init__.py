@@ -59,8 +59,8 @@ class Material:
 
 @dataclass(frozen=True)
 class Exported:
-    """An export: its text (of several files the one that is read first), the length of that in UTF-16 code units (web
-    forms count so), and what was cut, weakest first.
+    """An export: its text (of several files the one that is read first), the length in UTF-16 code units (web forms
+    count so) of the longest part that keeps to the budget, and what was cut, weakest first.
 
     `files`: name inside the export -> content; a format of one file has one. `notes` say in words what the person has
     to know or do. `spoken` repeats the words that stand in files which are not text, for the scan. `path`, `core`:

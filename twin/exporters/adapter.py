@@ -13,7 +13,7 @@ from twin import catalog, gguf_file, prompt, roles, words
 from twin.adapters import Kept, refuse_control
 from twin.errors import ModelBroken, UsageError
 from twin.exporters import Content, Exported, Material
-from twin.exporters.escape import neutral, one_line, utf16
+from twin.exporters.escape import neutral, one_line
 from twin.exporters.sheet import LANGUAGES, Sheet, mark, spoken
 from twin.home import sha256_of
 from twin.roles import Role
@@ -38,7 +38,7 @@ def adapter(material: Material, budget: int = 0) -> Exported:  # noqa: ARG001 - 
                                  MANIFEST: json.dumps(manifest, ensure_ascii=False, indent=1, default=str) + "\n"}
     if there:
         files |= {**{f"peft/{path.name}": path for path in peft}, f"peft/{CARD}": card}
-    return Exported(card, characters=utf16(card), files=files, notes=tuple(_notes(kept, there)))
+    return Exported(card, files=files, notes=tuple(_notes(kept, there)))
 
 
 def _chosen(material: Material) -> tuple[Role, Kept]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 from twin.exporters import FORMATS, Exported, Material
@@ -24,13 +25,13 @@ KEYS = 8  # words that call an entry of the book
 def v2(material: Material, budget: int) -> Exported:
     """A card of the version 2. Raises UsageError when the frame of the system prompt does not fit; so do the others."""
     card, cut = _card(material, budget)
-    return one_file(_file(_second(card)), cut, "card-v2")
+    return replace(one_file(_file(_second(card)), cut, "card-v2"), characters=_limited(card))
 
 
 def v3(material: Material, budget: int) -> Exported:
     """A card of the version 3."""
     card, cut = _card(material, budget)
-    return one_file(_file(card), cut, "card-v3")
+    return replace(one_file(_file(card), cut, "card-v3"), characters=_limited(card))
 
 
 def png(material: Material, budget: int) -> Exported:
@@ -42,7 +43,12 @@ def png(material: Material, budget: int) -> Exported:
     older["data"]["creator_notes"] += said(spoken(material))["backfill"]
     picture = drawn(material.levels, {"chara": _compact(older), "ccv3": _compact(card)})
     text = _file(card)
-    return Exported(text, cut, utf16(text), files={FORMATS["card"].file: picture}, spoken=(text, _file(older)))
+    return Exported(text, cut, _limited(card), files={FORMATS["card"].file: picture}, spoken=(text, _file(older)))
+
+
+def _limited(card: dict[str, Any]) -> int:
+    """Length of what keeps to the budget."""
+    return max(utf16(card["data"][name]) for name in ("description", "system_prompt"))
 
 
 def _card(material: Material, budget: int) -> tuple[dict[str, Any], tuple[str, ...]]:

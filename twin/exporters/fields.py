@@ -5,6 +5,7 @@ The forms count UTF-16 code units, and so does this.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from twin.exporters import Exported, Material
 from twin.exporters.escape import utf16
@@ -23,7 +24,7 @@ def chatgpt(material: Material, budget: int) -> Exported:
     answers, _ = fit(_field(material, "answers"), (), budget, most=FIELD)
     fields = [{"text": text, "count": utf16(text)} for text in (about, answers)]
     text = Sheet.of(material, "fields.jinja", "markdown", fields=fields, limit=min(budget, FIELD))()
-    return one_file(text, cut, "chatgpt")
+    return replace(one_file(text, cut, "chatgpt"), characters=max(map(utf16, (about, answers))))
 
 
 def claude(material: Material, budget: int) -> Exported:

@@ -18,7 +18,7 @@ import yaml
 
 from twin import text as texts
 from twin.exporters import Exported, Material
-from twin.exporters.prompt import neutral, utf16
+from twin.exporters.prompt import neutral
 from twin.memory import parquet, windows
 from twin.person import Claim, Evidence
 from twin.types import Embedder, Message
@@ -61,7 +61,7 @@ def pack(material: Material, budget: int) -> Exported:  # noqa: ARG001 - a pack 
     if material.level == "private":
         files[BACK] = "".join(f"{json.dumps(line, ensure_ascii=False)}\n" for line in _back(material, said.messages))
     spoken = [row["text"] for row in (*said.rows, *claims)] + [row["quote"] for row in evidence]
-    return Exported(readme, characters=utf16(readme), files=files, notes=notes, spoken=tuple(spoken))
+    return Exported(readme, files=files, notes=notes, spoken=tuple(spoken))
 
 
 # ---- tables ----------------------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ Restoring merges and skips the ids that are there, so each core's persona has an
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from twin.exporters import Exported, Material
-from twin.exporters.escape import plain
+from twin.exporters.escape import plain, utf16
 from twin.exporters.prompt import one_file
 from twin.exporters.sheet import Sheet, called, fit, ranked, slug
 
@@ -24,4 +25,5 @@ def persona(material: Material, budget: int) -> Exported:
                  "title": "", "connections": []}
     found = {"personas": {avatar: plain(called(material)) or "Twin"}, "persona_descriptions": {avatar: described},
              "default_persona": None}
-    return one_file(json.dumps(found, ensure_ascii=False, indent=1) + "\n", cut, "persona")
+    made = one_file(json.dumps(found, ensure_ascii=False, indent=1) + "\n", cut, "persona")
+    return replace(made, characters=utf16(description))

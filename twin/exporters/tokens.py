@@ -23,7 +23,6 @@ from twin.engine.snapshots import Snapshots
 from twin.errors import UsageError
 from twin.exporters import Exported, Material
 from twin.exporters import token_file as file
-from twin.exporters.escape import utf16
 from twin.exporters.sheet import LANGUAGES, spoken
 from twin.exporters.token_file import TokenisedMap
 from twin.roles import Role
@@ -60,7 +59,7 @@ def tokens(material: Material, budget: int = 0) -> Exported:  # noqa: ARG001 - e
                   "offset": offset, "key": dict(core.settings)}})
     text = made.to_json()
     said = dict.fromkeys([words, about, *(header for told in headers.values() for header in told.values())])
-    return Exported(text, characters=utf16(text), files={file.MAP: text, file.STATE: state}, spoken=tuple(said),
+    return Exported(text, files={file.MAP: text, file.STATE: state}, spoken=tuple(said),
                     notes=tuple(_notes(material, core)))
 
 

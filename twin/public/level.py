@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from itertools import chain
 
 from twin.person import Claim, DepthOf, Evidence, Profile, SubQuestion, Topic
 from twin.public.contacts import contacts
@@ -35,6 +36,10 @@ _NOTE = {"en": "This is a public copy: names of people, places and organisations
          "ru": "Это публичная копия: имена людей, места, организации, адреса и номера заменены пометками вроде [имя]; "
                "цитаты с пометкой не дословны, вместо id сообщений стоят номера."}
 _WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+_NAME = r"[\s*_\"«“'(:—–-]{1,6}([^\W\d_]+(?:['-][^\W\d_]+)*(?: [^\W\d_]+(?:['-][^\W\d_]+)*){0,2})"
+_CALLED = re.compile(r"(?i:\bmy (?:full |real |first |last )?name(?: is|'s)|\bменя зовут|\bмо[её] имя)" + _NAME)
+_BEING = re.compile(r"\bI(?: am|'m)" + _NAME)
+_PLAIN = ("common", "common_russian", "given_common", "never", "terms", "kin")  # words that context makes nobody's name
 _HASHED = re.compile(r"(?:fact|preference|free|domain)\.")
 
 
@@ -52,18 +57,21 @@ def public(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] =
 @dataclass(frozen=True)
 class Copy:
     """A public profile, and how the same names are used beside it: `place` gives what (conversation id, message id) are
-    called in it, `hide` takes out of a text what went from the profile."""
+    called in it, `hide` takes out of a text what went from the profile; `names`: whether a text has a name that only
+    the texts themselves told, which the second look has on no list."""
 
     profile: Profile
     place: Callable[[str, str], tuple[str, str]]
     hide: Callable[[str], str]
+    names: Callable[[str], bool] = lambda _: False
 
 
-def copied(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> Copy:
-    """`public`, for those who publish more than the profile."""
-    made = _Public(profile, _Hiding.of(profile.language, keep, owner))
+def copied(profile: Profile, *, keep: Iterable[str] = (), owner: Iterable[str] = (), texts: Iterable[str] = ()) -> Copy:
+    """`public`, for those who publish more than the profile. `texts` tell names too (each is read
+    once, 1 ms of it): whom one of them names by context goes from all."""
+    made = _Public(profile, _Hiding.of(profile.language, keep, owner), texts)
     return Copy(made.made(), lambda conversation, message: (made.conversations.of(conversation),
-                                                            made.messages.of(message)), made.hide)
+                                                            made.messages.of(message)), made.hide, made.hiding.tells)
 
 
 def hidden(text: str, tongue: str = "en", *, keep: Iterable[str] = (), owner: Iterable[str] = ()) -> str:
@@ -93,6 +101,7 @@ class _Hiding:
         folded = fold(text)
         found = [*contacts(folded.text), *names(folded.text), *relatives(folded.text), *organisations(folded.text),
                  *self.owner.hits(folded.text)]
+        found += [Hit("name", start, end) for start, end, _ in _introduced(folded.text)]
         found += [Hit("name", *match.span()) for match in _WORD.finditer(folded.text) if self._named(match.group())]
         text = _replaced(text, unfolded(folded, found, self.kept), marks)
         for _ in range(3):  # a mark changes what its neighbours stand beside; more than one round was never needed
@@ -102,22 +111,57 @@ class _Hiding:
             text = _replaced(text, left, marks)
         return text
 
-    def learned(self, texts: list[str]) -> _Hiding:
-        """The same, knowing the names that these texts tell by context. A word that they also write small is none."""
-        small = {word for text in texts for word in _WORD.findall(text) if word.islower()}
-        met: set[str] = set()
-        for folded in map(fold, texts):
-            for hit in [*names(folded.text), *relatives(folded.text), *organisations(folded.text)]:
+    def learned(self, texts: Iterable[str]) -> _Hiding:
+        """The same, knowing the names that these texts tell by context, and as the owner's those by which they say who
+        speaks. A word that they also write small is none, but after `my name is`."""
+        small, met, mine = set[str](), set[str](), set[str]()
+        for text in texts:
+            folded = fold(text).text
+            small.update(word for word in _WORD.findall(text) if word.islower())
+            for hit in [*names(folded), *relatives(folded), *organisations(folded)]:
                 if hit.kind in ("name", "organisation"):
-                    met.update(_WORD.findall(folded.text[hit.start:hit.end]))
-        told = {one.casefold() for one in met if len(one) > 2 and one.casefold() not in small}
-        for name in ("common", "common_russian", "given_common", "never", "terms", "kin"):
-            told -= words(name)
-        return replace(self, met=frozenset(base for one in told for base in bases(one)) - small)
+                    met.update(_WORD.findall(folded[hit.start:hit.end]))
+            for start, end, sure in _introduced(folded):
+                (mine if sure else met).update(_WORD.findall(folded[start:end]))
+        plain = frozenset[str]().union(*map(words, _PLAIN))
+        told = {one.casefold() for one in met if len(one) > 2 and one.casefold() not in small} - plain
+        mine = {one for one in mine if len(one) > 1 and one.casefold() not in plain - words("given_common")}
+        return replace(self, met=frozenset(base for one in told for base in bases(one)) - small,
+                       owner=Owner([*self.owner.words, *mine]) if mine else self.owner)
+
+    def tells(self, text: str) -> bool:
+        """Is a word of the text one of the names that were learned?"""
+        folded = fold(text).text
+        hits = [Hit("name", *match.span()) for match in _WORD.finditer(folded) if self._named(match.group())]
+        hits += self.owner.hits(folded, opening=False)
+        return any(not self.kept.allows(folded[hit.start:hit.end]) for hit in hits)
 
     def _named(self, word: str) -> bool:
         low = word.casefold()
         return word[0].isupper() and bool((bases(low) | set(low.split("-"))) & self.met)
+
+
+def _introduced(text: str) -> Iterator[tuple[int, int, bool]]:
+    """Where folded text says who speaks: my name is X Y (True), I am X Y (False: `I am Head of` is no name)."""
+    for match in _CALLED.finditer(text):
+        if length := _capitals(match.group(1), 1):
+            yield match.start(1), match.start(1) + length, True
+    for match in _BEING.finditer(text):
+        if length := _capitals(match.group(1), 2):
+            yield match.start(1), match.start(1) + length, False
+
+
+def _capitals(run: str, least: int) -> int:
+    """The length of the names that a run of words begins with; 0 for fewer than `least`. One alone may be a common
+    word that is a name too."""
+    found = list[str]()
+    for word in run.split(" "):
+        low = word.casefold()
+        plain = any(low in words(name) for name in _PLAIN) and not (least == 1 and low in words("given_common"))
+        if not word[0].isupper() or (word.isupper() and len(word) < 4) or plain:
+            break
+        found.append(word)
+    return len(" ".join(found)) if len(found) >= least else 0
 
 
 def _replaced(text: str, hits: Iterable[Hit], marks: Mapping[str, str]) -> str:
@@ -148,9 +192,10 @@ def _texts(profile: Profile) -> Iterator[str]:
 class _Public:
     """One profile on its way out."""
 
-    def __init__(self, profile: Profile, hiding: _Hiding) -> None:
+    def __init__(self, profile: Profile, hiding: _Hiding, texts: Iterable[str] = ()) -> None:
         self.profile, self.tongue = profile, profile.language
-        self.hide = cache(hiding.learned(list(_texts(profile))).hide)  # a quote stands in several places
+        self.hiding = hiding.learned(chain(_texts(profile), texts))
+        self.hide = cache(self.hiding.hide)  # a quote stands in several places
         self.kept, self.left = hiding.kept, frozenset[str]()
         self.conversations, self.messages = _Numbers("c"), _Numbers("m")
         self.claims = {kind: _Numbers(f"{kind}.") for kind in ("fact", "preference", "free", "domain")}

@@ -19,7 +19,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                  "level 1 is the right one.",
         "illegible": "No position: fewer than two thirds of your questions are in Russian or English, and the rules "
                      "that read depth know no other language.",
-        "head_confirmed": "Of these questions ({of}), confirmed by you, from a portrait, and not written here: {n}.",
+        "head_confirmed": "Of these questions ({of}), confirmed by you and not written here: {n}.",
         "levels": "How deep you ask (1 how do I install it ... 7 how does a system design itself); different "
                   "questions: {n}",
         "deepest": "The deepest questions",
@@ -41,7 +41,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                 "{of} other people{where}",
         "rate_none": "in {rate} % of your {what} (95 % interval {low}-{high} %), by the lower end no more often than "
                      "any of {of} other people{where}",
-        "quotes_confirmed": "quotes confirmed by you, from a portrait, and not written here: {n} of {of}",
+        "quotes_confirmed": "quotes confirmed by you and not written here: {n} of {of}",
         "of_sentence": "sentences", "of_question": "questions",
         "where_en": " (who wrote English)", "where_ru": " (who wrote Russian)",
         "contrast": "You do not ask {flat}, you ask {own}.",
@@ -106,7 +106,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                  "первый уровень.",
         "illegible": "Позиции нет: меньше двух третей твоих вопросов - по-русски или по-английски, а других языков "
                      "правила, по которым читается глубина, не знают.",
-        "head_confirmed": "Из этих вопросов ({of}) подтверждено тобой по портрету, а не написано здесь: {n}.",
+        "head_confirmed": "Из этих вопросов ({of}) подтверждено тобой, а не написано здесь: {n}.",
         "levels": "Как глубоко ты спрашиваешь (1 как установить ... 7 как система проектирует себя); разных "
                   "вопросов: {n}",
         "deepest": "Самые глубокие вопросы",
@@ -127,7 +127,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
                 "{of} других людей{where}",
         "rate_none": "в {rate} % твоих {what} (интервал 95 %: {low}-{high} %), по нижней границе не чаще, чем у "
                      "любого из {of} других людей{where}",
-        "quotes_confirmed": "цитат, подтверждённых тобой по портрету, а не написанных здесь: {n} из {of}",
+        "quotes_confirmed": "цитат, подтверждённых тобой, а не написанных здесь: {n} из {of}",
         "of_sentence": "предложений", "of_question": "вопросов",
         "where_en": " (писавших по-английски)", "where_ru": " (писавших по-русски)",
         "contrast": "Ты не спрашиваешь {flat}, ты спрашиваешь {own}.",

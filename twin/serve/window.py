@@ -5,6 +5,7 @@ somebody in is withheld and counted. Nothing here writes, but for a claim that i
 """
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -42,22 +43,26 @@ class Window:
         return "private" if self.level == "private" and level != "public" else "public"
 
     def search(self, query: str, k: int = 5, since: str | None = None, source: str | None = None) -> dict[str, Any]:
-        """The person's own words that fit a query, best first; at the public level without their ids."""
+        """The person's own words that fit a query, best first; at the public level without ids and scores, and no name
+        is looked for: which passage came first would tell whom it is of. UsageError where the query has no other word.
+        """
         query = clean(query).strip()
         if not query:
             raise UsageError("There is nothing to look for.", "Give a query.")
         scope = Scope(since=_day(since) if since else None, tags=(clean(source),) if source else ())
         seen = self.twin.seen(self.level)
+        if self.level == "public":
+            query = _nameless(query[:QUERY], seen)
         found, withheld = list[dict[str, Any]](), 0
         for one in self.twin.recall(query[:QUERY], min(max(k, 1), MOST_FOUND), own=True, scope=scope):
             text = seen.published(one.text)
             if text is None:
                 withheld += 1
                 continue
-            shown: dict[str, Any] = {"text": _short(text, PASSAGE), "score": round(one.score, 3),
-                                     "date": _date(one.time)}
+            shown: dict[str, Any] = {"text": _short(text, PASSAGE), "date": _date(one.time)}
             if self.level == "private":
-                shown |= {"conversation": one.conversation, "messages": list(one.message_ids)}
+                shown |= {"score": round(one.score, 3), "conversation": one.conversation,
+                          "messages": list(one.message_ids)}
             found.append(shown)
         return {"level": self.level, "found": found, "withheld": withheld}
 
@@ -105,8 +110,18 @@ class Window:
         language = "ru" if seen.profile.language == "ru" else "en"
         told = f"{_TOLD[language]}\n\n"
         made = FORMATS["prompt"](Material(core, seen.profile, seen.levels, self.twin.role_map, seen.level, language,
-                                          seen.published(core.constitution) or ""))
+                                          seen.published(core.constitution.strip()) or ""))
         return told + made.text
+
+
+def _nameless(query: str, seen: Seen) -> str:
+    """A query without names, in any case of letters."""
+    words = re.sub(r"\[\w+\]", " ", seen.published(query) or "").split()
+    left = [word for word in words if seen.published(word.title()) == word.title()]
+    if not any(map(str.isalnum, "".join(left))):
+        raise UsageError("At the public level no name is looked for, and the query has no other word.",
+                         "Ask for a subject.")
+    return " ".join(left)
 
 
 # ---- a claim as it is shown ----------------------------------------------------------------------------------------
