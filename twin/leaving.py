@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from os import PathLike
@@ -22,10 +22,10 @@ from twin.claims import free_id
 from twin.errors import HomeError, NotPublic, UsageError
 from twin.exporters import FORMATS, Exported, Format, Level, Material
 from twin.facets import facets
-from twin.firmware import CONFIRMED
 from twin.forming import Forming
 from twin.home import fault, full_disk_is_named, sha256_of
 from twin.person import Carried, ClaimKind, Decision
+from twin.profile import CONFIRMED
 from twin.types import Conversation, ImportReport, Message, Progress, digest
 
 DIGEST = "profile.digest"  # a setting in the archive
@@ -34,6 +34,8 @@ _TEXT = (".md", ".txt", ".jsonl", "")  # files scanned as they stand; JSON by it
 _SLUG = re.compile(r"(?=.{1,64}$)[a-z0-9]+(?:-[a-z0-9]+)*")
 _SLASHES = ("/", os.sep)
 _HASH = re.compile(r"\b(?=[0-9]*[a-f])[0-9a-f]{64}\b")  # in data: a hash has the shape of a number, but for its letters
+_NUMBERED = re.compile(r"\.\d{1,6}$")  # a claim of a public copy whose id was a hash of words: it names nothing here
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -45,11 +47,10 @@ class Loaded:
     used: bool
 
 
-_NUMBERED = re.compile(r"\.\d{1,6}$")  # a claim of a public copy whose id was a hash of words: it names nothing here
-
-
 class Leaving(Forming):
     """A part of Twin."""
+
+    _about: Callable[[], str]
 
     # ---- out ---------------------------------------------------------------------------------------------------
 
@@ -204,10 +205,6 @@ class Leaving(Forming):
         wanted = tokens.constant(self.engine, self.asking.constitution, self._about())
         return Loaded(made.core.id, made.constant.count, list(made.constant.ids) == wanted)
 
-    def _about(self) -> str:
-        """See Twin."""
-        raise NotImplementedError
-
     def propose_claim(self, said: str, *, kind: ClaimKind = "thinking", quote: str = "", origin: str = "") -> int:
         """Put a claim about the person before them; nothing more: it counts once they accept it. Returns its number, 0
         for one that was known, waits or was answered already. A `quote` is kept only where it stands in a message of
@@ -216,9 +213,9 @@ class Leaving(Forming):
         if not any(map(str.isalnum, said)) or len(said) > LONGEST_CLAIM:
             raise UsageError("A claim is a sentence about the person.",
                              f"Give one of 1 to {LONGEST_CLAIM} characters.")
-        found = self._stands(text.clean(quote).strip())  # who proposes is not told: it would be a search of one's words
-        new, _ = self._queue([Carried(free_id(kind, said), kind, said, text.language(said),
-                                      text.clean(quote).strip() if found else "", origin)])
+        quote = text.clean(quote).strip()
+        quote = quote if self._stands(quote) else ""  # who proposes is not told: it would be a search of one's words
+        new, _ = self._queue([Carried(free_id(kind, said), kind, said, text.language(said), quote, origin)])
         return new[0] if new else 0
 
     def waiting_claims(self) -> list[Waiting]:

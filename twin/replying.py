@@ -10,7 +10,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 from pydantic.dataclasses import dataclass as validated
@@ -19,6 +19,7 @@ from twin import prompt, text
 from twin.archive import Archive
 from twin.asking import Asked, Asking, Ready
 from twin.errors import TwinError, UsageError
+from twin.exporters import Level
 from twin.home import Home
 from twin.lines import Settings
 from twin.person import Claim, Evidence, Profile
@@ -28,7 +29,6 @@ from twin.roles import Instructions, RoleMap
 from twin.self_profile import SelfProfile
 from twin.types import Answered, Event, Failed, Interrupted, Route, Sampling, Token, Turn, never
 
-Level = Literal["private", "public"]
 AUTO = "auto"  # as a role: the one a message is routed to
 _DIGEST = "profile.digest"  # a setting in the archive: see Twin._about
 

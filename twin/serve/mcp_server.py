@@ -18,8 +18,8 @@ from pydantic import Field
 
 from twin import __version__
 from twin.errors import TwinError
+from twin.exporters import Level
 from twin.public import hidden, owner_names
-from twin.replying import Level
 from twin.serve import window
 from twin.serve.guard import told
 from twin.serve.window import Window

@@ -24,8 +24,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from twin.chat import Twin
 from twin.errors import TwinError
+from twin.exporters import Level
 from twin.public import hidden, owner_names
-from twin.replying import AUTO, Level
+from twin.replying import AUTO
 from twin.role_book import RoleBook
 from twin.roles import RoleMap
 from twin.serve import wire

@@ -20,8 +20,8 @@ import uvicorn
 
 from twin.chat import Twin
 from twin.errors import InputError, UsageError
+from twin.exporters import Level
 from twin.home import Home, write_atomically
-from twin.replying import Level
 from twin.serve.connection import MOST, Connection
 from twin.serve.guard import BODY, PATIENCE_S, Door, loopback
 from twin.serve.openai_api import application

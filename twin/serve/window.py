@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, get_args
 
 from twin.errors import UsageError
-from twin.exporters import FORMATS, Material
+from twin.exporters import FORMATS, Level, Material
 from twin.person import Claim, ClaimKind, Evidence
-from twin.replying import Level, Seen
+from twin.replying import Seen
 from twin.text import clean
 from twin.types import Scope
 
