@@ -416,8 +416,8 @@ def test_words_confirmed_from_a_portrait_are_told_apart() -> None:
     assert sum(one.evidence.confirmed for one in profile.questions) == 3
     assert found and found.confirmed == sum(one.conversation == "confirmed-1" for one in found.evidence) > 0
     assert any("confirmed by you, from a portrait" in note and "such words: 3" in note for note in profile.notes)
-    assert f"quotes confirmed by you, from a portrait, and not written here: {found.confirmed} of" in report
-    assert "Of these questions (7), confirmed by you, from a portrait, and not written here: 3." in report
+    assert f"quotes confirmed by you and not written here: {found.confirmed} of" in report
+    assert "Of these questions (7), confirmed by you and not written here: 3." in report
     assert numbers(profile)["confirmed_from_a_portrait"]["questions"] == 3
     assert numbers(profile)["headline"]["confirmed"] == 3
     assert not any("confirmed by you" in note for note in build(GARDEN).notes)

@@ -136,6 +136,8 @@ def test_a_name_that_is_taken_is_left_alone(run: Run, shell: InteractiveShell, o
 def test_profile_proposals_export_and_panels_are_what_the_twin_gives(
         run: Run, shell: InteractiveShell, twin: Twin, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Nothing waits for you" in run("%twin proposals")
+    assert "Import what you wrote" in run("%twin export", fails=True)
+    twin.add([Conversation("c", (Message("m", "user", "First I measure, then I decide which of the two it is."),))])
     written = Path(run("%twin export").strip().removeprefix("written: "))
     assert written.is_file()
     run("%twin profile")
@@ -160,8 +162,8 @@ def test_the_twin_is_formed_and_carried_away_in_any_form(run: Run, twin: Twin, o
     assert core.id in run("%twin form spring")
     assert "card.png" not in run("%twin export ?")
     assert "character card" in run("%twin export ?")
-    run(f"%twin export plain public '{own_home}/mine.txt'")
-    assert "level=public" in (own_home / "mine.txt").read_text("utf-8")
+    run(f"%twin export plain public '{own_home.parent}/mine.txt'")
+    assert "level=public" in (own_home.parent / "mine.txt").read_text("utf-8")
     assert [one.name for one in twin.formed()] == ["spring"]
 
 

@@ -121,8 +121,8 @@ async def test_export_takes_a_format_a_level_and_a_place_and_lists_the_formats(m
     app = make(language="ru")
     app.twin.add([Conversation("c", (Message("m", "user", "Сначала измерим давление, потом решим."),))])
     async with app.run_test(size=WIDE) as pilot:
-        await ask(pilot, f"/экспорт plain публично {own_home / 'mine.txt'}")
-        assert "level=public" in (own_home / "mine.txt").read_text("utf-8")
+        await ask(pilot, f"/экспорт plain публично {own_home.parent / 'mine.txt'}")
+        assert "level=public" in (own_home.parent / "mine.txt").read_text("utf-8")
         await ask(pilot, "/экспорт ?")
         assert isinstance(app.screen, Picker)
         assert "карточка персонажа" in screen(app)
