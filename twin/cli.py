@@ -130,7 +130,8 @@ _ELSEWHERE = {"models": "twin.cli_models", **dict.fromkeys(
     "likeness": "twin.cli_likeness", "rate": "twin.cli_signals",
     **dict.fromkeys(("reflect", "proposals", "audit", "evolve", "whatif"), "twin.cli_reflect"),
     **dict.fromkeys(("form", "export", "tokens", "claims", "backup", "restore"), "twin.cli_leaving"),
-    **dict.fromkeys(("serve", "mcp"), "twin.cli_serve")}
+    **dict.fromkeys(("serve", "mcp"), "twin.cli_serve"), "plan": "twin.cli_plan", "bench": "twin.cli_bench",
+    **dict.fromkeys(("status", "agents"), "twin.cli_status")}
 
 
 class Verbs(click.Group):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Event as Flag
 
 from twin import synthesis
 from twin.calibration import Track
@@ -120,17 +122,19 @@ class _Heard:
 def deliberate(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str, Sampling], *, question: str,
                memories: Sequence[Recalled], calibration: Calibration | None = None, track: Track | None = None,
                embedder: Embedder | None = None, strong: bool = False, brief: bool = False,
+               second: Mapping[str, Engine] | None = None, failed: Mapping[str, str] | None = None,
                cancel: Callable[[], bool] = never) -> Generator[Event, None, Verdict]:
     """Hold a council. Yields each Hypothesis in the order of `prompts`, Weighed, and the answer as Token.
 
     The value is the verdict; its tokens are those that were written. Stopped half-way it is what was heard by then,
-    with no answer. `strong`: the core writes a synthesis. `brief`: claims of a few words. Raises UsageError for no
+    with no answer. `strong`: the core writes a synthesis. `brief`: claims of a few words. `second`: the roles that
+    another core answers, meanwhile; `failed`: those that could not be asked. Raises UsageError for no
     member; where nobody gave an answer, the error of the engine or NoClaims.
     """
     if not prompts:
         raise UsageError("A council without members cannot sit.", "Name at least one role.")
     began = time.perf_counter()
-    heard = yield from _hear(engine, prompts, samplings, len(memories), brief, cancel)
+    heard = yield from _hear(engine, prompts, samplings, len(memories), brief, second or {}, failed or {}, cancel)
     if not heard.hypotheses and not heard.stopped:
         reasons = "; ".join(f"{role}: {why}" for role, why in heard.failed.items())
         raise heard.error or NoClaims(f"No member of the council gave an answer that can be used ({reasons}).", "",
@@ -161,23 +165,36 @@ def _synthesised(engine: Engine, verdict: Verdict, question: str, cancel: Callab
 
 def without(verdict: Verdict, part: str, error: TwinError) -> Verdict:
     """The verdict where a part of it failed: that is named, and what was heard stays."""
-    return replace(verdict, failed={**verdict.failed, part: _named(error)})
+    return replace(verdict, failed={**verdict.failed, part: named(error)})
 
 
-def _named(error: TwinError) -> str:
+def named(error: TwinError) -> str:
+    """What failed, as it stands in Verdict.failed."""
     return f"{type(error).__name__}: {error.what}"
 
 
 def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str, Sampling], memories: int, brief: bool,
+          second: Mapping[str, Engine], failed: Mapping[str, str],
           cancel: Callable[[], bool]) -> Generator[Event, None, _Heard]:
-    """Pull the members one after the other; those with the same adapters are written in one batch meanwhile."""
-    began, heard, form = time.perf_counter(), _Heard([], {}), schema(memories, brief=brief)
-    streams = engine.stream_many(list(prompts.values()), [samplings[role] for role in prompts],
-                                 schemas=[form] * len(prompts), cancel=cancel)
+    """Pull the members one after the other; those with the same adapters are written in one batch meanwhile, and those
+    of the second core in a thread of their own."""
+    began, heard, form = time.perf_counter(), _Heard([], dict(failed)), schema(memories, brief=brief)
+    here = [role for role in prompts if role not in second]
+    streams = dict(zip(here, engine.stream_many(
+        [prompts[role] for role in here], [samplings[role] for role in here], schemas=[form] * len(here),
+        cancel=cancel), strict=True))
+    left = Flag()
+    pool = ThreadPoolExecutor(1, "twin-second") if second else None
+
+    def elsewhere(role: str) -> tuple[str, Piece]:
+        return _read(second[role].stream(prompts[role], samplings[role], schema=form,
+                                         cancel=lambda: left.is_set() or cancel()))
+
+    there = {role: pool.submit(elsewhere, role) for role in second} if pool else {}
     try:
-        for role, stream in zip(prompts, streams, strict=True):
+        for role in prompts:
             try:
-                raw, last = _read(stream)
+                raw, last = there[role].result() if role in there else _read(streams[role])
                 used = last.usage or Usage()
                 heard.tokens += used.generated
                 heard.prompt_tokens += used.prompt_tokens
@@ -187,15 +204,18 @@ def _hear(engine: Engine, prompts: Mapping[str, Prompt], samplings: Mapping[str,
                     continue
                 made = parse(raw, role=role, memories=memories, finish=last.finish or "stop", brief=brief)
             except TwinError as error:
-                heard.failed[role] = _named(error)
-                if not isinstance(error, Unusable):
+                heard.failed[role] = named(error)
+                if not isinstance(error, Unusable) and role not in there:
                     heard.error = heard.error or error
                 continue
             heard.hypotheses.append(made)
             heard.first_s = heard.first_s or time.perf_counter() - began
             yield made
     finally:
-        for stream in streams:
+        left.set()
+        if pool:
+            pool.shutdown(cancel_futures=True)
+        for stream in streams.values():
             _close(stream)
     return heard
 

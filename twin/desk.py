@@ -5,18 +5,22 @@ from __future__ import annotations
 import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from twin import cores, loading, roles, text, words
+from twin import cores, loading, planning, roles, text, words
+from twin.agents import is_url
 from twin.archive import Archive, typed_in
 from twin.asking import Asking
 from twin.catalog import Catalog
+from twin.company import Company
 from twin.errors import ProposalStale, RoleError, TwinError, UsageError
 from twin.home import Home
+from twin.layouts import Want
 from twin.person import Carried
 from twin.records import Records
 from twin.role_changes import changes
@@ -73,6 +77,7 @@ class Desk:
     memory: Memory
     person: SelfProfile
     likening: Likening
+    company: Company
     embedder: Embedder | None
     embed: Callable[..., int]
     take_claims: Callable[[list[Carried]], tuple[int, int]]
@@ -204,6 +209,16 @@ class Desk:
         """The cores one can choose from, the recommended one first."""
         return cores.choices(self.catalog, self._chosen())
 
+    def plan(self, model: str | None = None, *, devices: str = "auto", context: int | str = 8192,
+             roles: int | None = None, adapters: bool = False, kv: str = "f16",
+             language: str | None = None) -> planning.Planned:
+        """Compare the layouts of a core on devices: `8x24`, `24,24,12,cpu`, `2xRTX 4090`, `auto`. `context`: 300000 or
+        "300k"; `roles` None: those of the map. Raises UsageError, ModelMissing."""
+        want = Want(planning.tokens(str(context)), roles or len(self.asking.role_map.ids), adapters,
+                    kv=planning.cache(kv))
+        return planning.Planned(planning.compare(self.catalog, model or self._chosen(), devices, want),
+                                language or self.language)
+
     def has(self, part: Literal["core", "embedder"]) -> bool:
         """Whether a core to answer with, or an embedder to recall by meaning, is on this machine."""
         if part == "embedder":
@@ -213,6 +228,8 @@ class Desk:
         chosen = self._chosen()
         if chosen is None:
             return self.catalog.best_core() is not None
+        if is_url(chosen):
+            return True
         try:
             return self.catalog.path(chosen).is_file()
         except TwinError:
@@ -250,11 +267,15 @@ class Desk:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the core does otherwise than asked, in words: fewer cards, a shorter context. () until it loads."""
-        return self._engine.notes if self._engine else ()
+        """What the core and the agents do otherwise than asked, in words: fewer cards, a shorter context, an agent that
+        is down. () until they load."""
+        return (*(self._engine.notes if self._engine else ()), *self.company.notes)
 
     def _chosen(self) -> str | None:
-        return self._model or self.archive.setting(MODEL) or None
+        kept = None
+        with suppress(TwinError):  # a damaged file is named when the core is loaded
+            kept = planning.kept(self.home)
+        return self._model or self.archive.setting(MODEL) or (kept.model if kept else None)
 
     # ---- uploads -----------------------------------------------------------------------------------------------
 

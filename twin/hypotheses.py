@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -17,7 +18,7 @@ from typing import Any
 
 from twin import text as texts
 from twin.cues import any_of, cue, plain
-from twin.errors import ModelError
+from twin.errors import DeviceLost, ModelError
 from twin.numerals import split
 from twin.phrases import content
 from twin.types import Embedder, Hypothesis
@@ -128,7 +129,10 @@ def cluster(hypotheses: Sequence[Hypothesis], embedder: Embedder | None = None, 
     chance, so "Clara" is "Clara keeps the key" where it was asked who keeps the key.
     """
     asked = read(question).stems if question else frozenset()
-    vectors = embedder.embed([one.text for one in hypotheses]) if embedder and len(hypotheses) > 1 else []
+    vectors: list[list[float]] = []
+    if embedder and len(hypotheses) > 1:
+        with suppress(DeviceLost):  # an embedder that is down: words tell them apart
+            vectors = embedder.embed([one.text for one in hypotheses])
     order = sorted(range(len(hypotheses)), key=lambda i: (-len(read(hypotheses[i].text).stems), hypotheses[i].text))
     groups: list[list[int]] = []
     for i in order:

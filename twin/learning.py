@@ -3,13 +3,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin.adapters import Kept
 from twin.apprentice import Apprentice, Switched
 from twin.asking import Asking
-from twin.errors import UsageError
+from twin.company import Company
+from twin.errors import DeviceLost, UsageError
 from twin.lessons import Lesson, Lessons, Source
 from twin.likening import Likeness, Likening
 from twin.person import Profile
@@ -24,6 +26,7 @@ class Learning:
     """A part of Twin."""
 
     apprentice: Apprentice
+    company: Company
     likening: Likening
 
     def _learns(self, records: Records, asking: Asking, embedder: Embedder | None, engine: Callable[[], Engine],
@@ -66,6 +69,16 @@ class Learning:
                  me: Iterable[str] = (), held: int = 0, quick: bool = False, progress: Progress | None = None,
                  cancel: Callable[[], bool] = never) -> Likeness:
         """Whether a role's adapter is more like you than another person's, and what it costs; what the gate lets on is
-        switched on. `other`: their export, folder or home. See Likening.measure."""
-        return self.likening.measure(role, adapter=adapter, other=Path(other) if other else None, me=me, held=held,
-                                     quick=quick, progress=progress, cancel=cancel)
+        switched on. `other`: their export, folder or home. The scorer measures, where there is one: its core has to be
+        the one the adapter was trained on. See Likening.measure."""
+        names = tuple(me)
+
+        def measured(by: Likening) -> Likeness:
+            return by.measure(role, adapter=adapter, other=Path(other) if other else None, me=names, held=held,
+                              quick=quick, progress=progress, cancel=cancel)
+
+        scorer = self.company.engine("scorer")
+        if scorer is not None:
+            with suppress(DeviceLost):  # a measurement is of one core from its beginning to its end
+                return measured(self.likening.on(scorer))
+        return measured(self.likening)

@@ -192,11 +192,12 @@ class Ledger:
 
     def add(self, claim: str | Mapping[str, str], prediction: Prediction | None = None, plan: Plan | None = None, *,
             id: str = "", source: str = OWNER, prior: float = 0.5, links: Sequence[str] = (),
-            credits: Sequence[Credit] = ()) -> tuple[Entry, bool]:
+            credits: Sequence[Credit] = (), reports: Sequence[Report] = ()) -> tuple[Entry, bool]:
         """Enter a hypothesis, which freezes it; also says whether it is new. The same claim, prediction and plan are
-        the same entry. UsageError for an id that holds something else, and for what cannot be entered."""
+        the same entry. `reports`: what others say of it. UsageError for an id that holds something else, and for what
+        cannot be entered."""
         said = {language(claim): clean(claim).strip()} if isinstance(claim, str) else dict(claim)
-        made = Entry(id, said, prediction, plan or Plan(), source, prior, tuple(links))
+        made = Entry(id, said, prediction, plan or Plan(), source, prior, tuple(links), tuple(reports))
         _check(made, credits)
         row = _row(made)
         here = {entry.id: entry.frozen for entry in self.entries()}

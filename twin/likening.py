@@ -90,6 +90,10 @@ class Likening:
                  engine: Callable[[], Engine]) -> None:
         self.apprentice, self.records, self.embedder, self._engine = apprentice, records, embedder, engine
 
+    def on(self, engine: Engine) -> Likening:
+        """The same, with another core."""
+        return Likening(self.apprentice, self.records, self.embedder, lambda: engine)
+
     def measure(self, role: str = "", *, adapter: str = "", other: Path | None = None, me: Iterable[str] = (),
                 held: int = 0, quick: bool = False, progress: Progress | None = None,
                 cancel: Callable[[], bool] = never) -> Likeness:

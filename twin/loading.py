@@ -1,16 +1,20 @@
 """Which core and which embedder of this machine a twin gets. The packages that run them load here, when asked for."""
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from twin import planning
+from twin.agents import EMBEDDERS, Agent, is_url, split_url
 from twin.catalog import Catalog, Model
-from twin.errors import ModelMissing
+from twin.errors import CannotDo, ModelMissing
 from twin.home import Home
 from twin.placement import Placement
 from twin.types import Embedder, Engine
 
 if TYPE_CHECKING:
+    from twin.engine.supervised import SupervisedEmbedder, SupervisedEngine
     from twin.proof import Core
 
 
@@ -21,6 +25,8 @@ def core(catalog: Catalog, model: str | None, engine: Engine | None) -> Core | N
     name = model or catalog.best_core()
     if engine is not None or name is None:
         return Core.of(engine)
+    if is_url(name):
+        return None  # a proof connects to nothing
     path = catalog.path(name)
     known = catalog.by_path(path)
     return Core(path, known.family if known else None, _sha256(known, path), trusted=known is not None) \
@@ -29,8 +35,10 @@ def core(catalog: Catalog, model: str | None, engine: Engine | None) -> Core | N
 
 def engine(catalog: Catalog, home: Home, model: str | None, n_ctx: int, placement: Placement | None, *,
            experts: int | None = None) -> Engine:
-    """The core of this name or path, else the ablest on this machine; `experts`: so many active ones. Raises
-    ModelMissing with the command that fetches one."""
+    """The core of this name or path, or behind this URL (`http://host:port/v1#name`), else the ablest on this machine;
+    `experts`: so many active ones. Raises ModelMissing with the command that fetches one, and what a server raises."""
+    if model and is_url(model):
+        return _remote(model, experts)
     from twin.engine.isolated import IsolatedEngine  # here: these load llama_cpp, which an import never needs
     from twin.engine.llama import LlamaEngine
     from twin.engine.snapshots import Snapshots
@@ -41,13 +49,36 @@ def engine(catalog: Catalog, home: Home, model: str | None, n_ctx: int, placemen
         raise ModelMissing("No core is on this machine yet.", f"Fetch one with `twin models pull {wanted}`.")
     path = catalog.path(name)
     known = catalog.by_path(path)
+    kept = planning.kept(home) if placement is None and experts is None else None
     rest: dict[str, Any] = {
         "family": known.family if known else None, "n_ctx": n_ctx, "trusted": known is not None,
         "sha256": _sha256(known, path) or None,
         "placement": placement, "experts": experts, "snapshots": Snapshots(home.snapshots)}
+    if kept is not None and name == kept.model:
+        return _planned(path, kept, rest)
     if placement is not None and (placement.servers or len(placement.devices) > 1):
         return IsolatedEngine(path, **rest)  # a card or worker that dies takes its process along
     return LlamaEngine(path, **rest)
+
+
+def _planned(path: Path, kept: planning.Kept, rest: dict[str, Any]) -> Engine:
+    """The core as the home's plan says, in a process of its own where a device can be lost."""
+    from twin.engine import planned  # here: loads llama_cpp
+    from twin.engine.isolated import IsolatedEngine
+
+    rest = {key: value for key, value in rest.items() if key not in ("placement", "n_ctx")}
+    how: dict[str, Any] = {**rest, "want": kept.want, "servers": kept.servers, "kind": kept.kind}
+    if kept.servers or kept.kind in ("layers", "both", "utility"):
+        return IsolatedEngine(path, factory=planned.engine, **how)
+    return planned.engine(path, **how)
+
+
+def _remote(model: str, experts: int | None) -> Engine:
+    from twin.engine.remote import RemoteEngine  # here: loads httpx
+
+    if experts is not None:
+        raise CannotDo("A server sets its active experts itself.", "Ask it, or use a core of this machine.")
+    return RemoteEngine(*split_url(model))
 
 
 def _sha256(known: Model | None, path: Path) -> str:
@@ -59,11 +90,61 @@ def embedder(catalog: Catalog) -> Embedder | None:
     name = catalog.best_embedder()
     if name is None:
         return None
-    path, model = catalog.path(name), catalog.model(name)
+    made, args, rest = _embedder(catalog, name)
+    found: Embedder = made(*args, **rest)
+    return found
+
+
+def _embedder(catalog: Catalog, name: str, placement: Placement | None = None) -> tuple[
+        Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """The class of an embedder and what it is made with."""
+    path = catalog.path(name)
+    known = catalog.by_path(path)
     if path.suffix == ".gguf":
         from twin.engine.embedding import GGUFEmbedder  # here: for those who fetched one
 
-        return GGUFEmbedder(path, trusted=True, query_prefix=model.query_prefix, passage_prefix=model.passage_prefix)
+        prefixes = {"query_prefix": known.query_prefix, "passage_prefix": known.passage_prefix} if known else {}
+        return GGUFEmbedder, (path,), {"trusted": known is not None, **prefixes, "placement": placement}
     from twin.embedder import MiniLM  # here: loads onnxruntime
 
-    return MiniLM(path.parent)
+    return MiniLM, (path.parent,), {}
+
+
+# ---- agents ----------------------------------------------------------------------------------------------------------
+
+def agent(catalog: Catalog, wanted: Agent, n_ctx: int) -> SupervisedEngine | SupervisedEmbedder:
+    """An agent, watched and not started yet. Raises ModelMissing, ModelBroken and UsageError for its model."""
+    from twin.engine.supervised import SupervisedEmbedder, SupervisedEngine  # here: most twins have no agents
+
+    kind: type[SupervisedEngine | SupervisedEmbedder]
+    kind = SupervisedEmbedder if wanted.kind in EMBEDDERS else SupervisedEngine
+    if wanted.remote:
+        return kind(wanted.kind, _behind, (wanted.kind in EMBEDDERS, *split_url(wanted.model)), apart=False)
+    placement = _placement(wanted)
+    if kind is SupervisedEmbedder:
+        return kind(wanted.kind, *_embedder(catalog, wanted.model, placement), apart=wanted.apart)
+    from twin.engine.llama import LlamaEngine  # as in `engine`
+
+    path = catalog.path(wanted.model)
+    known = catalog.by_path(path)
+    rest = {"family": known.family if known else None, "n_ctx": n_ctx, "trusted": known is not None,
+            "sha256": _sha256(known, path) or None, "placement": placement}
+    return kind(wanted.kind, LlamaEngine, (path,), rest, apart=wanted.apart)
+
+
+def _behind(embeds: bool, url: str, name: str | None) -> Any:
+    """A model behind a URL."""
+    if embeds:
+        from twin.engine.remote_embedding import RemoteEmbedder  # here: loads httpx
+
+        return RemoteEmbedder(url, name)
+    from twin.engine.remote import RemoteEngine
+
+    return RemoteEngine(url, name)
+
+
+def _placement(wanted: Agent) -> Placement:
+    """Its device alone: an agent without one leaves the cards to the core."""
+    if wanted.server:
+        return Placement(servers=(wanted.server,), devices=(wanted.device or "RPC0",))
+    return Placement(devices=(wanted.device,)) if wanted.device else Placement(n_gpu_layers=0)

@@ -185,6 +185,28 @@ def tree(nodes: Sequence[Node], kinds: Sequence[tuple[str, str]], title: str, ax
     return figure
 
 
+def stacked(rows: Sequence[tuple[str, Sequence[float], float]], kinds: Sequence[str], title: str, axis: str) -> Figure:
+    """Horizontal bars of stacked parts (label, parts, limit), a thin line where each one's limit lies; a row without
+    parts is a heading. `kinds` names the parts."""
+    colours, hatches = (_BLUE, _LIGHT, _GREY, _RED), ("", "", "//", "..")
+    figure, axes = _figure(9.5, 1.4 + 0.3 * len(rows), title)
+    for place, (_, parts, limit) in enumerate(rows):
+        left = 0.0
+        for kind, part in enumerate(parts):
+            axes.barh(place, part, left=left, height=0.62, color=colours[kind % 4], hatch=hatches[kind % 4],
+                      edgecolor="white", linewidth=0)
+            left += part
+        if parts:
+            axes.plot([limit, limit], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
+    axes.set_yticks(range(len(rows)), [_safe(label) for label, _, _ in rows], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel(axis)
+    shown = [axes.barh([], [], color=colours[kind % 4], hatch=hatches[kind % 4], label=name)
+             for kind, name in enumerate(kinds)]
+    figure.legend(handles=shown, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
 def _branches(axes: Any, nodes: Sequence[Node]) -> None:
     """Lines from parents to children; the second parent's is dashed."""
     by = {node.number: node for node in nodes}

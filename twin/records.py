@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from twin import forgetting, importers
 from twin.archive import Archive
-from twin.errors import HomeBusy, UsageError, WhoIsMe
+from twin.errors import DeviceLost, HomeBusy, UsageError, WhoIsMe
 from twin.forgetting import Forgotten
 from twin.home import Home
 from twin.importers import Found
@@ -121,7 +121,8 @@ class Records:
     def recall(self, query: str, k: int = 10, *, own: bool | None = None, scope: Scope | None = None,
                now: datetime | None = None, progress: Progress | None = None) -> list[Recalled]:
         """The passages that fit a query, best first; `scope` says where to look. What waits in conversations that it
-        excludes goes on waiting: in a chat that leaves out itself no turn waits 0.1 s for the index of the last."""
+        excludes goes on waiting: in a chat that leaves out itself no turn waits 0.1 s for the index of the last. While
+        the embedder is down words find."""
         if not 1 <= k <= MOST_RESULTS:
             raise UsageError(f"k is {k}; from 1 to {MOST_RESULTS} results can be asked for.", "Use k=10.")
         memory = self.memory
@@ -130,9 +131,18 @@ class Records:
             if 0 < self.memory.status().missing <= _AT_ONCE:
                 self.embed()
         except HomeBusy:  # another process is importing: it also mends
-            if not memory.status().fits:  # and makes the vectors of a new embedder: words still find
-                memory = Memory(self.home.memory, None)
-        return memory.recall(query, k, own=own, scope=scope, now=now)
+            if memory.outdated:  # and makes the vectors of a new embedder: words still find
+                memory = self._by_words
+        except DeviceLost:
+            memory = self._by_words
+        try:
+            return memory.recall(query, k, own=own, scope=scope, now=now)
+        except DeviceLost:
+            return self._by_words.recall(query, k, own=own, scope=scope, now=now)
+
+    @property
+    def _by_words(self) -> Memory:
+        return Memory(self.home.memory, None)
 
     def forget(self, target: str, *, progress: Progress | None = None) -> Forgotten:
         """Remove a source, a conversation, a message or a claim from everywhere, and prove it."""
@@ -144,7 +154,7 @@ class Records:
         """Finish what died half-way: a forgetting, an index behind the archive (but for some conversations); renew a
         store of an older version."""
         forgetting.finish(self.home, self.archive, self.memory)
-        if not self.memory.status().fits:
+        if self.memory.outdated:
             self.rebuild(progress, vectors=False)
         self._index(progress, without)
 

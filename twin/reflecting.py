@@ -9,12 +9,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 from twin.archive.role_maps import TRIAL
-from twin.errors import ModelMissing, TwinError
+from twin.errors import DeviceLost, ModelMissing, TwinError
 from twin.types import Embedder, Engine, Progress, Turn, never
 
 if TYPE_CHECKING:
     from twin.archive import Archive, Signal, Stored, Verified
     from twin.asking import Asking
+    from twin.company import Company
     from twin.consent import Trial
     from twin.genome import Way
     from twin.lineage import Lineage
@@ -37,6 +38,7 @@ class Reflecting:
 
     archive: Archive
     asking: Asking
+    company: Company
     embedder: Embedder | None
 
     def _reflects(self, engine: Callable[[], Engine], core: Callable[[], Core | None],
@@ -51,7 +53,11 @@ class Reflecting:
         from twin.reflection import Reflection  # here: a twin opens without the miners
 
         asking, (engine, core) = self.asking, self._with
-        return Reflection(asking.home, self.archive, asking.book, engine, self.embedder, core=core,
+
+        def proposes() -> Engine:
+            return self.company.engine("reflection") or engine()
+
+        return Reflection(asking.home, self.archive, asking.book, proposes, self.embedder, core=core,
                           constitution=lambda: asking.constitution, busy=lambda: self._turns_under_way > 0)
 
     def _turn(self, events: Iterator[T]) -> Iterator[T]:
@@ -93,7 +99,12 @@ class Reflecting:
                 cancel: Callable[[], bool] = never) -> list[Stored]:
         """Look for changes of the role map that would help, for at most so many seconds; returns those to look at
         today. Nothing is changed. See Reflection.reflect."""
-        return self.reflection.reflect(budget, core=core, progress=progress, cancel=cancel)
+        try:
+            return self.reflection.reflect(budget, core=core, progress=progress, cancel=cancel)
+        except DeviceLost:
+            if "reflection" not in self.company.members:
+                raise
+            return self.reflection.reflect(budget, core=core, progress=progress, cancel=cancel)  # by the core itself
 
     def idle(self, *, cancel: Callable[[], bool] = never) -> bool:
         """Reflect by rules for a few seconds, where enough is new and no turn is under way; whether it did. Faces call

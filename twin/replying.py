@@ -17,7 +17,9 @@ from pydantic.dataclasses import dataclass as validated
 
 from twin import prompt, text
 from twin.archive import Archive
-from twin.asking import Asked, Asking, Ready
+from twin.asking import Asking
+from twin.company import Accompanied
+from twin.deliberating import Asked, Ready
 from twin.errors import TwinError, UsageError
 from twin.exporters import Level
 from twin.home import Home
@@ -62,7 +64,7 @@ class Seen:
     published: Callable[[str], str | None] = lambda said: said
 
 
-class Replying:
+class Replying(Accompanied):
     """A part of Twin."""
 
     home: Home
@@ -86,9 +88,13 @@ class Replying:
         and roles have lost their names (what still has one is left out), and no adapter acts: what it has learned
         cannot be taken out.
         """
-        ends = _Ends(stop)
+        events = self._replied(lambda: self._brought(messages, role, council, sampling or {}, schema, level),
+                               _Ends(stop), cancel)
+        yield from self._observed(events, told=False)
+
+    def _replied(self, brought: Callable[[], Ready], ends: _Ends, cancel: Callable[[], bool]) -> Iterator[Event]:
         try:
-            ready = self._brought(messages, role, council, sampling or {}, schema, level)
+            ready = brought()
             events = self.asking.turn(ready, lambda: ends.found or cancel())
             with closing(events):
                 turn = yield from _cut(events, ends)
@@ -118,7 +124,7 @@ class Replying:
             raise UsageError("A council answers in a form of its own.", "Name a role, or leave the schema out.")
         system, past, question = _exchanges(messages)
         role_map = self.asking.role_map
-        route = self.asking.router(role_map).route(question, asked=None if role == AUTO else role)
+        route = self.asking.routed(role_map, question, None if role == AUTO else role)
         constitution = None
         if level == "public":
             seen = self.seen(level).published

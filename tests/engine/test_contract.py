@@ -1,9 +1,11 @@
 """What every engine promises (types.Engine): the scripted one, tiny random F32 cores of each kind of memory, one in a
-process of its own, a real SmolLM2, and Qwen with `make test-qwen`."""
+process of its own, a real SmolLM2, the same behind an OpenAI-compatible server (as completions and as chat), and Qwen
+with `make test-qwen`. What such a server lacks is the CannotDo that `lacking` names."""
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -11,10 +13,12 @@ import pytest
 
 from tests import tiny
 from tests.conftest import core_path
+from tests.engine.openai_server import MODEL, N_CTX, smollm_server  # noqa: F401 - a fixture
 from twin.engine.isolated import IsolatedEngine
 from twin.engine.llama import LlamaEngine
+from twin.engine.remote import RemoteEngine
 from twin.engine.scripted import ScriptedEngine
-from twin.errors import PromptTooLong, UsageError
+from twin.errors import CannotDo, PromptTooLong, UsageError
 from twin.prompt import plain
 from twin.types import Engine, Prompt, Sampling, Segment
 
@@ -23,6 +27,7 @@ SCHEMA = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}
 
 
 @pytest.fixture(scope="module", params=["scripted", "qwen2", "qwen3moe", "qwen35", "isolated", "smollm2",
+                                        "remote", "remote chat",
                                         pytest.param("qwen", marks=pytest.mark.qwen)])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if request.param == "scripted":
@@ -30,6 +35,12 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         return
     if request.param == "smollm2":
         yield request.getfixturevalue("smollm")
+        return
+    if request.param.startswith("remote"):
+        url, family = request.getfixturevalue("smollm_server"), "chatml" if request.param == "remote" else None
+        remote = RemoteEngine(url, MODEL, family=family, n_ctx=N_CTX)
+        yield remote
+        remote.close()
         return
     if request.param == "qwen":
         made: Engine = LlamaEngine(core_path("qwen2.5-coder-1.5b"), n_ctx=2048, trusted=True)
@@ -44,6 +55,14 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def asked(question: str, last: str = "Answer briefly.") -> Prompt:
     return plain("chatml", [("user", question)], last)
+
+
+def lacking(engine: Engine, *needs: str) -> AbstractContextManager[object]:
+    """Nothing for an engine that has all it needs; where a server lacks one of them, its CannotDo is awaited, and only
+    there. `temperature`: no server tells probabilities at another one than 1."""
+    if not isinstance(engine, RemoteEngine) or all(getattr(engine.capabilities, need, False) for need in needs):
+        return nullcontext()
+    return pytest.raises(CannotDo)
 
 
 def test_an_engine_enters_by_the_protocol(engine: Engine) -> None:
@@ -131,11 +150,12 @@ def test_one_that_is_closed_leaves_the_others_alone(engine: Engine) -> None:
 
 
 def test_a_text_has_bits_and_an_empty_one_is_refused(engine: Engine) -> None:
-    score = engine.score(asked("What colour has the sky?"), "It is blue.")
+    with lacking(engine, "prompt_logprobs"):
+        score = engine.score(asked("What colour has the sky?"), "It is blue.")
 
-    assert score.characters == 11
-    assert all(bit >= 0 for bit in score.bits)
-    assert score.bits_per_character == pytest.approx(sum(score.bits) / 11)
+        assert score.characters == 11
+        assert all(bit >= 0 for bit in score.bits)
+        assert score.bits_per_character == pytest.approx(sum(score.bits) / 11)
     with pytest.raises(UsageError, match="empty"):
         engine.score(asked("What?"), "")
 
@@ -144,12 +164,13 @@ def test_a_text_is_scored_at_the_temperature_it_was_drawn_at(engine: Engine) -> 
     """At 1 as ever; the hotter, the more tokens are alike; the colder, the more an unlikely one costs; at 0 none has
     bits."""
     prompt, said = asked("What colour has the sky?"), "It is blue."
-    plain_bits = engine.score(prompt, said).bits
-    hot, cold = (engine.score(prompt, said, temperature=value).bits for value in (1e6, 0.2))
+    with lacking(engine, "prompt_logprobs", "temperature"):
+        hot, cold = (engine.score(prompt, said, temperature=value).bits for value in (1e6, 0.2))
+        plain_bits = engine.score(prompt, said).bits
 
-    assert engine.score(prompt, said, temperature=1.0).bits == plain_bits
-    assert max(hot) - min(hot) < 0.01
-    assert max(cold) > max(plain_bits)
+        assert engine.score(prompt, said, temperature=1.0).bits == plain_bits
+        assert max(hot) - min(hot) < 0.01
+        assert max(cold) > max(plain_bits)
     for value in (0.0, -1.0, float("nan")):
         with pytest.raises(UsageError, match="temperature"):
             engine.score(prompt, said, temperature=value)
@@ -158,7 +179,9 @@ def test_a_text_is_scored_at_the_temperature_it_was_drawn_at(engine: Engine) -> 
 def test_what_is_prepared_is_read_once(engine: Engine) -> None:
     prompt = asked("A question that nobody else asks?")
 
-    assert engine.prepare(prompt) > 0
+    chat = isinstance(engine, RemoteEngine) and engine.capabilities.way == "chat"  # a prefix of messages is none
+
+    assert (engine.prepare(prompt) == 0) is chat
     assert engine.prepare(prompt) == 0
 
 
@@ -167,8 +190,9 @@ def test_an_answer_is_continued_by_the_ids_it_was_written_with(engine: Engine) -
     prompt = asked("What colour has the sky?")
     pieces = list(engine.stream(prompt, GREEDY))
     written, text = pieces[-1].written, "".join(piece.text for piece in pieces)
-    assert written is not None
-    assert written.core == engine.id
+    by_text = isinstance(engine, RemoteEngine) and engine.capabilities.way != "ids"  # said in its notes
+    assert (written is None) is by_text
+    assert written is None or written.core == engine.id
     answer = Segment(text, "history", written=written)
     onward = replace(asked("And at night?"), prefix=(*prompt.prefix, *prompt.tail, answer, *asked("And?").prefix))
     last = list(engine.stream(onward, GREEDY))[-1]

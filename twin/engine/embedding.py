@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from twin import machine
-from twin.engine import library
+from twin.engine import devices, library
 from twin.errors import CannotDo, ModelBroken, ModelError, ModelMissing
 from twin.fetch import refuse_if_wrong
+from twin.placement import Placement, fit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,12 +57,14 @@ class GGUFEmbedder:
 
     pooling: for a file that names none. id: what is stored with the vectors, instead of the name the file gets here.
     query_prefix, passage_prefix: what the model wants before a question and before all other texts. trusted: skip the
-    trial load in a child, for files whose sha256 was verified. One thread at a time: a lock makes a second caller wait.
+    trial load in a child, for files whose sha256 was verified. placement: where it runs, fitted to what is alive (None:
+    as the engine finds); `notes` says what differs. One thread at a time: a lock makes a second caller wait.
     Raises ModelMissing and, for what is no GGUF, ModelBroken.
     """
 
     def __init__(self, path: Path, *, id: str | None = None, pooling: Pooling | None = None, query_prefix: str = "",
-                 passage_prefix: str = "", n_threads: int | None = None, trusted: bool = False) -> None:
+                 passage_prefix: str = "", n_threads: int | None = None, trusted: bool = False,
+                 placement: Placement | None = None) -> None:
         self.path = Path(path)
         if not self.path.is_file():
             raise ModelMissing(f"There is no model file at {self.path}.", "Fetch one with `twin models pull NAME`.")
@@ -71,6 +74,8 @@ class GGUFEmbedder:
         self._pooling = pooling
         self._query_prefix, self._passage_prefix = query_prefix, passage_prefix
         self._trusted = trusted
+        self._placement = placement
+        self.notes: tuple[str, ...] = ()
         self._lock = RLock()
         self._free: Callable[[], object] | None = None
         self._closed = False
@@ -161,7 +166,12 @@ class GGUFEmbedder:
         """Model, context and batch; each is put into `held` with what frees it."""
         lib = self._l
         library.forget_log()
-        self._model = lib.llama_model_load_from_file(os.fsencode(self.path), lib.llama_model_default_params())
+        params = lib.llama_model_default_params()
+        if self._placement is not None:
+            placement, self.notes = fit(self._placement, devices.live(self._placement))
+            alive = devices.apply(placement, params, None)
+            held.append((lambda _: None, alive))  # the parameters point at it
+        self._model = lib.llama_model_load_from_file(os.fsencode(self.path), params)
         if not self._model:
             raise ModelBroken(f"{self.path.name} cannot be loaded: {library.reason()}.",
                               "It may be truncated: run `twin models check`, then fetch it again.")

@@ -18,6 +18,7 @@ from typing import Any
 from twin.errors import ModelMissing
 
 _log: deque[str] = deque(maxlen=60)
+_assigned: list[str] = []  # devices of layers, in the loader's own words
 _log_callback: Any = None
 
 
@@ -37,7 +38,10 @@ def llama() -> Any:
                            "Run `pip install llama-cpp-python` with a C++ compiler and cmake present.") from error
 
     def collect(_level: int, text: bytes, _data: object) -> None:
-        _log.append(text.decode("utf-8", "replace").strip())
+        line = text.decode("utf-8", "replace").strip()
+        if " assigned to device " in line:
+            _assigned.append(line.partition(" assigned to device ")[2].partition(",")[0])
+        _log.append(line)
 
     _log_callback = llama_cpp.llama_log_callback(collect)  # kept: a callback that is collected crashes the process
     llama_cpp.llama_log_set(_log_callback, ctypes.c_void_p(0))
@@ -45,14 +49,21 @@ def llama() -> Any:
 
 
 def forget_log() -> None:
-    """Empty the ring buffer, so that `reason` speaks of what comes next."""
+    """Empty the ring buffer, so that `reason` and `assigned` speak of what comes next."""
     _log.clear()
+    _assigned.clear()
 
 
 def reason() -> str:
     """The first line of the log that tells of an error."""
     words = ("error", "failed", "invalid", "unable", "mismatch", "not found", "does not", "missing")
     return next((line for line in _log if any(word in line.casefold() for word in words)), "the loader gave no reason")
+
+
+def assigned() -> tuple[str, ...]:
+    """The device of each layer that was loaded last, the output layer at the end, by the names llama.cpp gives them (an
+    RPC worker has the number of its meeting with this process). () where the loader told none."""
+    return tuple(_assigned)
 
 
 @cache

@@ -54,6 +54,7 @@ class Weights:
         if experts is not None:
             self._alive.append(self._override_experts(params, experts))
         self.model = self._load(params)
+        self.layers = library.assigned()  # the device of each layer, as the loader told
         self.facts = facts(self.model)
         if self.facts.encoder or self.facts.diffusion:
             self.close()

@@ -272,6 +272,12 @@ class Memory:
         unit, mean = np.asarray(vector, np.float32), self._store.centre(table).mean
         return Near(table, unit - _CENTRED * np.asarray(mean, np.float32) if mean else unit)
 
+    @property
+    def outdated(self) -> bool:
+        """Whether the store was made by an earlier version, so that only a rebuild helps; asks no embedder."""
+        with lance(self.folder):
+            return bool(self._store.outdated)
+
     def count(self) -> int:
         """Number of passages."""
         with lance(self.folder):

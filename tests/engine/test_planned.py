@@ -1,0 +1,101 @@
+"""A core that lies as planned: on workers of loopback as cards, read back, and planned anew when one is lost."""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.conftest import core_path
+from tests.engine import rpc
+from tests.engine.rpc import Worker, workers  # noqa: F401 - a fixture
+from tests.engine.test_devices import ASKED, LONG, alone, text  # noqa: F401 - a fixture
+from twin import layouts, shape
+from twin.cards import processor
+from twin.engine import planned
+from twin.engine.isolated import IsolatedEngine
+from twin.errors import CannotDo, DeviceLost
+from twin.layouts import Want
+
+WANT = Want(1024, 4)
+
+
+@pytest.fixture
+def four(workers: list[Worker]) -> Iterator[list[Worker]]:  # noqa: F811
+    more = [rpc.start(), rpc.start()]
+    for worker in more:
+        rpc.wait(worker)
+    yield [*workers, *more]
+    for worker in more:
+        worker.kill()
+
+
+def opened(workers: list[Worker], kind: str = "layers", want: Want = WANT) -> IsolatedEngine:  # noqa: F811
+    return IsolatedEngine(core_path("smollm2-135m"), factory=planned.engine, want=want, kind=kind, n_threads=1,
+                          servers=tuple(worker.server for worker in workers), trusted=True)
+
+
+def where(engine: Any) -> tuple[str, ...]:
+    """Runs in the child: the device of each layer, as the loader told."""
+    layers: tuple[str, ...] = engine.weights.layers
+    return layers
+
+
+def expected(n: int, want: Want = WANT) -> list[int]:
+    """Layers a device gets by the plan for n equal cards."""
+    core = shape.read(core_path("smollm2-135m"))
+    card = replace(processor(), processor=False, server="x:1")
+    made = layouts.plan(core, want, (card,) * n).layouts
+    return [part.layers for part in next(one for one in made if one.kind == "layers").parts]
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_what_is_loaded_on_workers_is_what_was_planned_and_answers_as_one_device_does(
+        n: int, four: list[Worker], alone: str) -> None:  # noqa: F811
+    engine = opened(four[:n])
+    try:
+        found = engine.within(where)
+        assert [found.count(name) for name in dict.fromkeys(found)] == expected(n)
+        assert list(found) == sorted(found)  # in one piece each
+        assert text(engine) == alone
+        assert any(note.startswith("Planned: layers, on RPC0") for note in engine.notes)
+    finally:
+        engine.close()
+
+
+def test_a_lost_worker_ends_the_turn_by_name_and_the_next_runs_as_planned_anew(
+        four: list[Worker], alone: str) -> None:  # noqa: F811
+    engine = opened(four[:3])
+    try:
+        pieces = engine.stream(ASKED, LONG)
+        next(pieces)
+        four[1].kill()
+        with pytest.raises(DeviceLost, match=four[1].server):
+            list(pieces)
+        assert text(engine) == alone
+        found = engine.within(where)
+        assert [found.count(name) for name in dict.fromkeys(found)] == expected(2)
+    finally:
+        engine.close()
+
+
+def test_without_any_worker_left_the_core_runs_on_the_processor(workers: list[Worker], alone: str) -> None:  # noqa: F811
+    engine = opened(workers)
+    for worker in workers:
+        worker.kill()
+    try:
+        with pytest.raises(DeviceLost):
+            text(engine)
+        assert text(engine) == alone
+        assert any("on the processor" in note for note in engine.notes)
+    finally:
+        engine.close()
+
+
+def test_what_fits_nowhere_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = replace(processor(), bytes=1 << 20)
+    monkeypatch.setattr(planned, "alive", lambda _: (tiny,))
+    with pytest.raises(CannotDo, match="fits on none of the devices"):
+        planned.choose(core_path("smollm2-135m"), WANT)
+

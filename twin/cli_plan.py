@@ -1,0 +1,76 @@
+"""`twin plan`: what fits before you buy. Draws what twin.planning knows."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from twin.cli import home_option, json_option, note, show, verb
+from twin.errors import UsageError
+
+
+@click.command()
+@click.option("--model", help="A name of `twin models list`, here or not yet, or a GGUF path (default: your core).")
+@click.option("--devices", default="auto", show_default=True, metavar="DEVICES",
+              help="8x24, 24,24,12,cpu, 2xRTX 4090, cpu64; auto: this machine's.")
+@click.option("--server", "servers", multiple=True, metavar="HOST:PORT", help="An RPC worker, among what `auto` finds.")
+@click.option("--context", default="8192", show_default=True, help="Tokens of all roles together: 8192, 300k.")
+@click.option("--roles", type=click.IntRange(1, 1000), default=6, show_default=True)
+@click.option("--adapters", is_flag=True, help="Each role has a LoRA of its own.")
+@click.option("--kv", type=click.Choice(["f16", "q8_0", "q4_0"]), default="f16", show_default=True,
+              help="Form of keys and values.")
+@click.option("--flash", is_flag=True, help="Flash attention.")
+@click.option("--all", "every", is_flag=True, help="Draw every layout, not the first choice alone.")
+@click.option("--use", is_flag=True, help="Let your core lie as the first choice says from now on.")
+@click.option("--language", type=click.Choice(["en", "ru"]), default="en", show_default=True)
+@home_option
+@json_option
+@verb
+def plan(model: str | None, devices: str, servers: tuple[str, ...], context: str, roles: int, adapters: bool,
+         kv: Literal["f16", "q8_0", "q4_0"], flash: bool, every: bool, use: bool, language: str, home: Path | None,
+         as_json: bool) -> None:
+    """Which layouts of a core, its roles and helpers fit on which cards, and how quick they would be."""
+    from twin import plan_text, planning
+    from twin.catalog import Catalog
+    from twin.layouts import Want
+
+    catalog, want = Catalog(), Want(planning.tokens(context), roles, adapters, kv=kv, flash=flash)
+    made = planning.compare(catalog, model, devices, want, servers=servers)
+    if use:
+        _use(made, catalog, model, servers, home)
+    if as_json:
+        show(planning.document(made))
+        return
+    for line in plan_text.lines(made, language):
+        click.echo(line)
+    click.echo()
+    _table(plan_text.table(made, language))
+    best = made.best
+    for one in made.layouts if every else [best] if best else []:
+        click.echo()
+        click.echo("\n".join(plan_text.picture(one.instead or one if every else one, language)))
+
+
+def _table(rows: list[list[str]]) -> None:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _use(made: Any, catalog: Any, model: str | None, servers: tuple[str, ...], home: Path | None) -> None:
+    from twin import planning
+    from twin.home import Home
+
+    best = next((one for one in ([made.best] if made.best else []) if one.kind not in ("rows", "replicas")), None) \
+        or next((one.instead or one for one in made.layouts
+                 if (one.fits or one.instead) and one.kind not in ("rows", "replicas")), None)
+    if best is None:
+        raise UsageError("No layout fits, so none can be used.", "Choose a smaller core, or more devices.")
+    name = model or catalog.best_core()
+    if name is None:
+        raise UsageError("No core is on this machine yet.", "Fetch one with `twin models pull NAME`.")
+    if Path(name).is_file():
+        name = str(Path(name).resolve())
+    place = planning.keep(Home(home), planning.Kept(name, best.want, best.kind, servers))
+    note(f"Kept in {place}: from now on your core lies as planned, planned anew whenever it is loaded.")
