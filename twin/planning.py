@@ -15,8 +15,7 @@ from twin.layouts import Plan, Want
 from twin.shape import Shape
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from twin.plots import Figure
     from twin.speed import Speed
     from twin.types import Engine
 
