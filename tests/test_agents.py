@@ -280,6 +280,20 @@ def test_nothing_of_the_agents_is_left_when_the_twin_closes(home: Home, models: 
     assert not (home.root / "run").exists()
 
 
+def test_what_is_taken_back_is_gone_from_the_second_core_as_well(
+        opened: Callable[..., Twin], models: dict[str, Path]) -> None:
+    twin = opened(Agent("second", str(models["llama"])))
+    twin.add([SAID])
+    twin.council("Which seeds?", ["mentor", "critic"])
+    pid = twin.company.agent("second").health.pid  # type: ignore[union-attr]
+    twin.forget(SAID.id)
+
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    twin.council("Which seeds?", ["mentor", "critic"])
+    assert twin.company.agent("second").health.pid not in (0, pid)  # type: ignore[union-attr]
+
+
 def test_a_core_behind_a_url_is_asked_for_late_and_proofs_do_without_it(home: Home) -> None:
     from twin.catalog import Catalog
 

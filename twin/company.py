@@ -88,6 +88,11 @@ class Company:
         without = [f"The agent {kind} cannot be used: {why}" for kind, why in self._unfit.items()]
         return (*without, *(note for one in self._made.values() for note in one.notes))
 
+    def release(self) -> None:
+        """End the agents that keep what they have read; they start anew when they are asked."""
+        for kind in [kind for kind in self._made if kind not in agents.EMBEDDERS]:
+            self._made.pop(kind).close()
+
     def close(self) -> None:
         """End every agent and wait for it."""
         made, self._made = self._made, {}

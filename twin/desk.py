@@ -261,6 +261,8 @@ class Desk:
         self._release()
 
     def _release(self) -> None:
+        """Free the core and every other one that has read what was said here."""
+        self.company.release()
         if self._engine is not None and not self._lent:
             self._engine.close()
             self._engine = None

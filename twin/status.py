@@ -78,8 +78,9 @@ def lines(status: Status) -> list[str]:
         speed = f"{one.tokens_per_s:.1f} tokens/s" if one.tokens_per_s else \
             f"{one.texts_per_s:.1f} texts/s" if one.texts_per_s else "-"
         memory = _gib(one.memory_bytes) if one.memory_bytes else "-"
-        said.append(f"{one.kind:10} {one.state:8} {one.model}  on {one.device or '-'}, {one.where}; memory {memory}, "
-                    f"{speed}, {one.queue} waiting, {one.restarts} restarts")
+        place = ", ".join(filter(None, (one.device, one.where))) or "not loaded"
+        said.append(f"{one.kind:10} {one.state:8} {one.model}  {place}; memory {memory}, {speed}, {one.queue} waiting, "
+                    f"{one.restarts} restarts")
         if one.last_error:
             due = f" (next try in {one.next_try_s:.0f} s)" if one.next_try_s else ""
             said.append(f"{'':10} last error: {one.last_error}{due}")
