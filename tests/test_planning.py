@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import json
 import stat
+from datetime import date
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from twin import planning
+from twin.bench.report import Core, Figure, Method, Report, Where
+from twin.bench.shelf import Shelf
 from twin.catalog import Catalog
 from twin.chat import Twin
 from twin.cli import main
@@ -115,6 +118,27 @@ def test_use_keeps_the_first_choice_and_the_core_is_loaded_so(own_home: Path) ->
         engine = twin.engine
         assert engine.n_ctx == 2048
         assert any("Planned: processor" in note for note in engine.notes)
+
+
+def test_what_was_measured_of_the_same_core_stands_beside_what_is_expected(own_home: Path, tmp_path: Path) -> None:
+    core = planning.shape_of(Catalog(), "smollm2-135m")
+
+    def report(size: int) -> Report:
+        figures = (Figure(metric="prefill", unit="tok/s", value=155.0, low=150.0, high=160.0, n=3, at=128),
+                   Figure(metric="decode", unit="tok/s", value=45.5, low=40.0, high=50.0, n=3, at=128))
+        return Report(when=date(2026, 11, 27), core=Core(name="small", bytes=size), placement=Where(), build={},
+                      method=Method(shared=128, decode=16, roles=2, council=2, repeats=3), figures=figures)
+
+    shelf = Shelf(Home(own_home))
+    shelf.keep(report(core.bytes))
+    shelf.keep(report(2 * core.bytes))
+    (tmp_path / "theirs.json").write_text(report(core.bytes + 1).to_json())
+    shelf.enter(tmp_path / "theirs.json")
+    said = run("plan", "--model", "smollm2-135m")
+
+    assert "Measured here (bench-0001, 2026-11-27): writes 45.5, reads 155 tok/s." in said
+    assert "Others report (report-0003, 2026-11-27)" in said
+    assert "bench-0002" not in said
 
 
 def test_a_prediction_of_a_running_core_has_its_memory_and_speeds(smollm: ScriptedEngine) -> None:

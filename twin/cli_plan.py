@@ -33,17 +33,21 @@ def plan(model: str | None, devices: str, servers: tuple[str, ...], context: str
     """Which layouts of a core, its roles and helpers fit on which cards, and how quick they would be."""
     from twin import plan_text, planning
     from twin.catalog import Catalog
+    from twin.home import Home
     from twin.layouts import Want
 
     catalog, want = Catalog(), Want(planning.tokens(context), roles, adapters, kv=kv, flash=flash)
     made = planning.compare(catalog, model, devices, want, servers=servers)
     if use:
         _use(made, catalog, model, servers, home)
+    known = planning.measured(Home(home), made.shape)
     if as_json:
-        show(planning.document(made))
+        show({**planning.document(made), "measured": known})
         return
     for line in plan_text.lines(made, language):
         click.echo(line)
+    for told in known:
+        click.echo(plan_text.known(told.report, told.own, str(told.when), told.decode, told.prefill, language))
     click.echo()
     _table(plan_text.table(made, language))
     best = made.best

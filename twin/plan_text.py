@@ -30,6 +30,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "processor": "all on the processor", "both": "last layers on cards, the first on the processor",
         "legend": "█ weights  ▓ keys and values  ▒ scratch space  ░ adapters  · free",
         "bar": "{used} of {room} GB", "over": "{used} GB, {over} more than there is room for",
+        "own": "Measured here ({report}, {when}): writes {writes}, reads {reads} tok/s.",
+        "reported": "Others report ({report}, {when}): writes {writes}, reads {reads} tok/s.",
         "speed": "Speeds are expected ones, from bandwidth and arithmetic: low - middle - high. `twin bench run` "
                  "measures.",
     },
@@ -54,6 +56,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "processor": "всё на процессоре", "both": "последние слои на картах, первые на процессоре",
         "legend": "█ веса  ▓ ключи и значения  ▒ рабочее место  ░ адаптеры  · свободно",
         "bar": "{used} из {room} ГБ", "over": "{used} ГБ, на {over} больше, чем есть",
+        "own": "Измерено здесь ({report}, {when}): пишет {writes}, читает {reads} ток/с.",
+        "reported": "Сообщают другие ({report}, {when}): пишет {writes}, читает {reads} ток/с.",
         "speed": "Скорости ожидаемые, из пропускной способности и арифметики: низ - середина - верх. Измеряет "
                  "`twin bench run`.",
     },
@@ -118,6 +122,12 @@ def chosen(plan: Plan, language: str = "en") -> str:
     what = name(best, language)
     return words["best"].format(
         what=words["with"].format(what=what, change=change(of.change, language)) if of.change else what)
+
+
+def known(report: str, own: bool, when: str, decode: float | None, prefill: float | None, language: str = "en") -> str:
+    """One line of what was measured of this core."""
+    writes, reads = (f"{value:.3g}" if value else "-" for value in (decode, prefill))
+    return _WORDS[language]["own" if own else "reported"].format(report=report, when=when, writes=writes, reads=reads)
 
 
 def table(plan: Plan, language: str = "en") -> list[list[str]]:

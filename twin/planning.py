@@ -4,6 +4,7 @@ from __future__ import annotations
 import re
 import tomllib
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,17 @@ class Planned:
 
         rows, kinds, axis = plan_text.bars(self.plan, self.language)
         return plots.stacked(rows, kinds, plan_text.lines(self.plan, self.language)[0], axis)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a report says of a core, in tokens a second; `own`: measured here."""
+
+    report: str
+    own: bool
+    when: date
+    prefill: float | None
+    decode: float | None
 
 
 @dataclass(frozen=True)
@@ -113,6 +125,20 @@ def predict(engine: Engine) -> dict[str, tuple[float, float, float]]:
 def _rates(expected: Speed) -> dict[str, tuple[float, float, float]]:
     return {name: (one.low, one.value, one.high) for name, one in
             (("prefill", expected.prefill), ("decode", expected.decode))}
+
+
+def measured(home: Home, core: Shape) -> list[Known]:
+    """What is known of this core from runs here and from reports of others, the newest last: the same weights within a
+    hundredth, whatever their name."""
+    from twin.bench.shelf import Shelf  # here: pydantic and the ledger
+
+    found = []
+    for one in Shelf(home).all()[0]:
+        if abs(one.report.core.bytes - core.bytes) <= core.bytes / 100:
+            decode, prefill = one.report.headline("decode"), one.report.headline("prefill")
+            found.append(Known(one.id, one.own, one.report.when, prefill.value if prefill else None,
+                               decode.value if decode else None))
+    return found
 
 
 def document(made: Plan) -> dict[str, Any]:

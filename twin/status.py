@@ -63,6 +63,9 @@ class Status:
     def __str__(self) -> str:
         return "\n".join(lines(self))
 
+    def _repr_markdown_(self) -> str:
+        return "\n".join(f"    {line}" for line in lines(self))
+
 
 def of(parts: tuple[Part, ...], devices: tuple[Device, ...] = (), *, pid: int | None = None) -> Status:
     """The status of this process."""
