@@ -1,7 +1,7 @@
 """Agents: models beside the core of a twin, each for one kind of work, as they stand in `agents.toml` of its home.
 
     [second]
-    model = "qwen2.5-coder-1.5b"     # a name of the catalogue, a path, or http(s)://host:port/v1#name of a server
+    model = "qwen2.5-coder-1.5b"     # a name of the catalogue, a path, or a server: http(s)://host:port/v1#name
     device = "CUDA1"                 # a name of `twin status`; none is the processor
     server = "10.0.0.2:50052"        # an RPC worker of llama.cpp
     apart = true                     # in a worker process of its own
@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
+from urllib.parse import parse_qsl
 
 from twin.errors import InputError, UsageError
 from twin.home import Home, write_atomically
@@ -83,8 +84,22 @@ def is_url(model: str) -> bool:
 
 def split_url(model: str) -> tuple[str, str | None]:
     """The URL of a server, and the model's name there, which stands behind a '#'; None lets the server choose."""
-    url, _, name = model.partition("#")
-    return url, name or None
+    url, _, rest = model.partition("#")
+    return url, rest.partition("?")[0] or None
+
+
+def url_options(model: str) -> dict[str, Any]:
+    """What stands behind the name, `#name?family=qwen3&context=32768`: the chat form the server does not tell, the
+    tokens it has room for. Raises UsageError for anything else."""
+    found: dict[str, Any] = {}
+    for key, value in parse_qsl(model.partition("#")[2].partition("?")[2], keep_blank_values=True):
+        if key == "family" and value:
+            found["family"] = value
+        elif key == "context" and value.isdecimal() and 256 <= int(value) <= 100_000_000:
+            found["n_ctx"] = int(value)
+        else:
+            raise UsageError(f"{key}={value} says nothing of a server's core.", "Use family=NAME or context=TOKENS.")
+    return found
 
 
 def load(home: Home) -> tuple[Agent, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin import planning
-from twin.agents import EMBEDDERS, Agent, is_url, split_url
+from twin.agents import EMBEDDERS, Agent, is_url, split_url, url_options
 from twin.catalog import Catalog, Model
 from twin.errors import CannotDo, ModelMissing
 from twin.home import Home
@@ -78,7 +78,7 @@ def _remote(model: str, experts: int | None) -> Engine:
 
     if experts is not None:
         raise CannotDo("A server sets its active experts itself.", "Ask it, or use a core of this machine.")
-    return RemoteEngine(*split_url(model))
+    return RemoteEngine(*split_url(model), **url_options(model))
 
 
 def _sha256(known: Model | None, path: Path) -> str:
@@ -119,7 +119,7 @@ def agent(catalog: Catalog, wanted: Agent, n_ctx: int) -> SupervisedEngine | Sup
     kind: type[SupervisedEngine | SupervisedEmbedder]
     kind = SupervisedEmbedder if wanted.kind in EMBEDDERS else SupervisedEngine
     if wanted.remote:
-        return kind(wanted.kind, _behind, (wanted.kind in EMBEDDERS, *split_url(wanted.model)), apart=False)
+        return kind(wanted.kind, _behind, (wanted.kind in EMBEDDERS, wanted.model), apart=False)
     placement = _placement(wanted)
     if kind is SupervisedEmbedder:
         return kind(wanted.kind, *_embedder(catalog, wanted.model, placement), apart=wanted.apart)
@@ -132,15 +132,13 @@ def agent(catalog: Catalog, wanted: Agent, n_ctx: int) -> SupervisedEngine | Sup
     return kind(wanted.kind, LlamaEngine, (path,), rest, apart=wanted.apart)
 
 
-def _behind(embeds: bool, url: str, name: str | None) -> Any:
+def _behind(embeds: bool, model: str) -> Any:
     """A model behind a URL."""
     if embeds:
         from twin.engine.remote_embedding import RemoteEmbedder  # here: loads httpx
 
-        return RemoteEmbedder(url, name)
-    from twin.engine.remote import RemoteEngine
-
-    return RemoteEngine(url, name)
+        return RemoteEmbedder(*split_url(model))
+    return _remote(model, None)
 
 
 def _placement(wanted: Agent) -> Placement:
