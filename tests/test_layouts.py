@@ -51,7 +51,7 @@ def test_one_core_and_helpers_takes_as_few_cards_as_hold_it() -> None:
 
     assert made.fits
     assert len(cards_of) == 1
-    assert [part.others[0] for part in made.parts if part.others] == list(layouts.UTILITY)
+    assert [part.others[0] for part in made.parts if part.others] == ["embedder", "router", *["spare"] * 5]
 
 
 def test_replicas_share_out_the_roles_and_answer_side_by_side() -> None:
@@ -59,7 +59,50 @@ def test_replicas_share_out_the_roles_and_answer_side_by_side() -> None:
 
     assert found["replicas"].fits
     assert found["replicas"].replicas == 4
-    assert found["replicas"].speed.council.value > 2 * found["one"].speed.council.value
+    assert found["replicas"].speed.council.value > 1.2 * found["one"].speed.council.value
+
+
+@pytest.mark.parametrize(("devices", "roles"), [("3x24", 1), ("8x24", 8), ("3x24", 4), ("4x24", 2)])
+def test_replicas_are_as_many_as_there_are_roles_and_no_slower_than_one_core(devices: str, roles: int) -> None:
+    found = kinds(plan("qwen2.5-coder-1.5b", devices, Want(8192, roles)))
+
+    assert ("replicas" in found) == (roles > 1)
+    if roles > 1:
+        assert found["replicas"].replicas <= roles
+        assert found["replicas"].speed.council.value >= found["one"].speed.council.value
+
+
+def test_cards_with_less_memory_than_their_driver_takes_are_planned_as_useless() -> None:
+    made = plan("smollm2-135m", "40x0.5", Want(8192)) if "smollm2-135m" in shape.known() else \
+        plan("qwen3-0.6b", "40x0.5", Want(8192))
+
+    assert made.best is None
+
+
+def test_a_change_names_nothing_that_is_so_already() -> None:
+    for want in (Want(300_000, 16, kv="q8_0"), Want(300_000, 16, flash=True)):
+        for one in plan("qwen3-30b-a3b", "24", want).layouts:
+            assert "flash" not in one.change
+            assert one.change.get("kv") != want.kv
+
+
+def test_where_adapters_are_too_many_fewer_roles_are_offered() -> None:
+    made = kinds(plan("qwen2.5-coder-1.5b", "24", Want(8192, 1000, adapters=True)))["one"]
+
+    assert not made.fits
+    assert made.instead is not None
+    assert 0 < made.change["roles"] < 1000
+    assert made.instead.fits
+
+
+def test_helpers_take_their_room_with_the_ablest_core_that_fits() -> None:
+    able = [core("qwen3-32b"), core("qwen3-8b"), core("qwen3-0.6b")]
+    made = layouts.plan(core("qwen3-8b"), Want(8192), cards.parse("5x24", lambda: ()), able)
+    parts = kinds(made)["utility"].parts
+
+    assert [part.others for part in parts] == [(), ("embedder",), ("router",), ("scorer qwen3-32b",),
+                                               ("reflection qwen3-32b",)]
+    assert all(part.bytes > 0.5e9 and not part.missing for part in parts)
 
 
 def test_experts_are_not_split_by_rows() -> None:

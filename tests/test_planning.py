@@ -104,12 +104,37 @@ def test_a_kept_plan_is_read_back_and_a_damaged_one_is_named(own_home: Path) -> 
     path = planning.keep(home, mine)
 
     assert planning.kept(home) == mine
+    with pytest.raises(UsageError, match="host:port"):
+        planning.keep(home, Kept("smollm2-135m", Want(2048), "layers", ("garbage",)))
+    assert planning.kept(home) == mine
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     lots = 'model = "x"\nlayout = "one"\ncontext = "lots"\nkv = "f16"\nflash = 1\n'
-    for text in ("", "model = 3\n", "not toml", lots):
+    good = path.read_text()
+    broken = [good.replace('["a:1", "b:2"]', '"a:1"'), good.replace("a:1", "garbage"), good.replace("processor", "foo"),
+              good.replace("roles = 6", "roles = 0"), "servers = " + "[" * 3000]
+    for text in ("", "model = 3\n", "not toml", lots, *broken):
         path.write_text(text)
         with pytest.raises(InputError, match=r"plan\.toml"):
             planning.kept(home)
+
+
+def test_use_by_path_is_use_by_name_and_outdoes_an_earlier_choice(own_home: Path) -> None:
+    path = Catalog().path("smollm2-135m")
+    with Twin.open() as twin:
+        twin.use(str(path))
+    run("plan", "--model", str(path), "--devices", "cpu", "--context", "2048", "--use", "--adapters", "--roles", "3")
+    kept = planning.kept(Home(own_home))
+
+    assert kept is not None
+    assert (kept.model, kept.want.roles, kept.want.adapters) == ("smollm2-135m", 3, True)
+    for model in (None, "smollm2-135m", str(path)):
+        with Twin.open(model=model) as twin:
+            assert any("Planned: processor" in note for note in twin.engine.notes), model
+
+
+def test_a_worker_that_is_no_address_is_refused_before_anything_is_kept(own_home: Path) -> None:
+    assert "host:port" in run("plan", "--model", "smollm2-135m", "--server", "garbage", "--use", code=2)
+    assert planning.kept(Home(own_home)) is None
 
 
 def test_use_keeps_the_first_choice_and_the_core_is_loaded_so(own_home: Path) -> None:

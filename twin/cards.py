@@ -16,12 +16,16 @@ from twin.errors import UsageError
 from twin.placement import Device
 
 GIB = 1 << 30
+_A_NAME = 1000            # a number from here on is a card's name, 4090, and no size
 MOST = 64                 # devices of a plan; llama.cpp bears no more than some dozens
 # A driver's own state and the pools of its kernels: some .3 to .6 GB a card were seen by others; not measured here.
 RESERVED = 0.6e9
 USABLE = 0.75             # of this machine's memory: the rest is the system's, the browser's and the stores'
 _SIZE = re.compile(r"(?:(?P<n>\d{1,2})\s*[x×х*]\s*)?(?P<what>.+)", re.IGNORECASE)  # a Russian х is typed too
 _GIB = re.compile(r"(\d{1,4}(?:\.\d+)?)\s*(?:gb|gib|g|гб)?", re.IGNORECASE)
+
+
+_NAMED_GIB = re.compile(r"(?<!\w)(\d{1,3})\s*(?:gb|gib|гб)(?!\w)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ def parse(said: str, here: Callable[[], Sequence[Card]]) -> tuple[Card, ...]:
     """Devices in words: `auto` (what `here` tells), `8x24`, `24,24,12,cpu`, `2x RTX 4090`, `cpu64`; sizes in GB as
     cards are sold (GiB). The processor comes last, once. Raises UsageError."""
     found: list[Card] = []
-    for part in filter(None, (piece.strip() for piece in said.split(","))):
+    for part in (piece.strip() for piece in said.split(",")):
         if part.casefold() == "auto":
             found += here()
             continue
@@ -96,19 +100,23 @@ def _one(what: str, here: Callable[[], Sequence[Card]]) -> Card:
     low = what.casefold()
     if low.startswith(("cpu", "проц")):
         own = next((card for card in here() if card.processor), None) or processor()
-        size = _GIB.fullmatch(low.removeprefix("cpu").strip(": "))
+        rest = re.sub(r"^(?:cpu|процессор)[: ]*", "", low)
+        size = _GIB.fullmatch(rest)
+        if rest and not size:
+            raise UsageError(f"No card is known as {what!r}.", "Give its memory in GB, such as 24.")
         return Card("cpu", round(float(size[1]) * GIB), own.bandwidth, own.flops, True) if size else own
     size = _GIB.fullmatch(what)
-    if size:
+    if size and float(size[1]) < _A_NAME:
         return of_size(float(size[1]))
-    row = _row(low)
+    row = _row(f"rtx {low}" if size else low)
     if row is None:
         raise UsageError(f"No card is known as {what!r}.", "Give its memory in GB, such as 24.")
-    return _known(what, row, float(row["gib"]) * GIB)
+    told = _NAMED_GIB.search(what)
+    return _known(what, row, float(told[1] if told else row["gib"]) * GIB)
 
 
 def _row(name: str) -> dict[str, float | str] | None:
-    words = name.casefold().replace("-", " ")
+    words = re.sub(r"\b(rtx|gtx|rx)(?=\d)", r"\1 ", name.casefold().replace("-", " "))
     return next((row for row in _table() if re.search(rf"(?<!\w){row['match']}(?!\w)", words)), None)
 
 

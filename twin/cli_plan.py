@@ -2,12 +2,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
-from twin.cli import home_option, json_option, note, show, verb
+from twin.cli import home_option, json_option, note, opened, show, verb
 from twin.errors import UsageError
+
+if TYPE_CHECKING:
+    from twin.layouts import Plan
 
 
 @click.command()
@@ -35,11 +38,13 @@ def plan(model: str | None, devices: str, servers: tuple[str, ...], context: str
     from twin.catalog import Catalog
     from twin.home import Home
     from twin.layouts import Want
+    from twin.placement import Placement
 
-    catalog, want = Catalog(), Want(planning.tokens(context), roles, adapters, kv=kv, flash=flash)
-    made = planning.compare(catalog, model, devices, want, servers=servers)
+    want = Want(planning.tokens(context), roles, adapters, kv=kv, flash=flash)
+    Placement(servers=servers)  # refuses what is no host:port
+    made = planning.compare(Catalog(), model or _chosen(home), devices, want, servers=servers)
     if use:
-        _use(made, catalog, model, servers, home)
+        _use(made, model, servers, home)
     known = planning.measured(Home(home), made.shape)
     if as_json:
         show({**planning.document(made), "measured": known})
@@ -62,19 +67,31 @@ def _table(rows: list[list[str]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _use(made: Any, catalog: Any, model: str | None, servers: tuple[str, ...], home: Path | None) -> None:
-    from twin import planning
+def _chosen(home: Path | None) -> str | None:
+    """The core this home would ask; None leaves it to the machine. A server's has no file to plan."""
+    from twin.agents import is_url
+
+    with opened(home) as twin:
+        name = twin.core
+    return None if name and is_url(name) else name
+
+
+def _use(made: Plan, model: str | None, servers: tuple[str, ...], home: Path | None) -> None:
+    from twin import layouts, planning
     from twin.home import Home
 
-    best = next((one for one in ([made.best] if made.best else []) if one.kind not in ("rows", "replicas")), None) \
-        or next((one.instead or one for one in made.layouts
-                 if (one.fits or one.instead) and one.kind not in ("rows", "replicas")), None)
+    usable = [one if one.fits else one.instead for one in made.layouts if one.kind in layouts.OF_ONE_PROCESS]
+    best = next((one for one in usable if one), None)
     if best is None:
         raise UsageError("No layout fits, so none can be used.", "Choose a smaller core, or more devices.")
-    name = model or catalog.best_core()
-    if name is None:
-        raise UsageError("No core is on this machine yet.", "Fetch one with `twin models pull NAME`.")
-    if Path(name).is_file():
-        name = str(Path(name).resolve())
-    place = planning.keep(Home(home), planning.Kept(name, best.want, best.kind, servers))
+    with opened(home) as twin:
+        name = model or twin.core or twin.catalog.best_core()
+        if name is None:
+            raise UsageError("No core is on this machine yet.", "Fetch one with `twin models pull NAME`.")
+        path = twin.catalog.path(name)
+        known = twin.catalog.by_path(path)
+        name = known.name if known else str(path.resolve())
+        place = planning.keep(Home(home), planning.Kept(name, best.want, best.kind, servers))
+        if model:
+            twin.use(name)  # else a core that was chosen before would go on answering
     note(f"Kept in {place}: from now on your core lies as planned, planned anew whenever it is loaded.")

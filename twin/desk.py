@@ -273,6 +273,11 @@ class Desk:
         is down. () until they load."""
         return (*(self._engine.notes if self._engine else ()), *self.company.notes)
 
+    @property
+    def core(self) -> str | None:
+        """The name, path or URL of the core that was chosen; None leaves it to the machine."""
+        return self._chosen()
+
     def _chosen(self) -> str | None:
         kept = None
         with suppress(TwinError):  # a damaged file is named when the core is loaded

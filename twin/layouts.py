@@ -16,12 +16,17 @@ from twin.placement import Placement
 from twin.shape import Shape
 
 Kind = Literal["one", "layers", "rows", "utility", "replicas", "processor", "both"]
+OF_ONE_PROCESS = ("one", "layers", "utility", "processor", "both")  # that an engine of ours can be opened on
 RANK = 16            # of a role's adapter that is planned before it is trained
+MEMBERS = 16         # of the council whose speed is told, or as many as there are roles
 TOKENS_AT = 2048     # context at which speed is told, or less where the plan's is shorter
+EMBEDDER = 640_000_000  # bytes of the largest embedder of the catalogue
+HELPER_CONTEXT = 8192   # tokens of a helper that is a core
 UTILITY = ("embedder", "router", "scorer", "reflection", "second", "trainer", "spare")
 _SHORTEST = 2048     # tokens: below that no plan offers a shorter context
 _BATCH_ON_CARDS = 512
 NOTHING = Load()
+_LESS = {"f32": 3, "f16": 2, "q8_0": 1, "q4_0": 0}
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,12 @@ class Plan:
             (one.instead for one in self.layouts if one.instead), None)
 
 
-def plan(shape: Shape, want: Want, cards: Sequence[Card]) -> Plan:
-    """Compare the layouts of a core on devices."""
+def plan(shape: Shape, want: Want, cards: Sequence[Card], helpers: Sequence[Shape] = ()) -> Plan:
+    """Compare the layouts of a core on devices. `helpers`: cores that a card which is left may hold beside it, the
+    ablest first."""
     want = replace(want, adapter_bytes=want.adapter_bytes or adapter_bytes(shape)) if want.adapters else want
-    made = [_mended(make, want) for make in _ways(shape, tuple(cards))]
-    kept = buffers.kv(shape, _context(want, on_cards=False))
+    made = [_mended(make, want) for make in _ways(shape, want, tuple(cards), helpers)]
+    kept = buffers.kv(shape, _contexts(shape, want, ()))
     ordered = sorted(made, key=lambda one: (_cost(one), -(one.instead or one).speed.council.value))
     return Plan(shape, want, tuple(cards), tuple(ordered), kept, kept * want.roles,
                 want.adapter_bytes * want.roles if want.adapters else 0)
@@ -132,7 +138,7 @@ def adapter_bytes(shape: Shape, rank: int = RANK) -> int:
 Make = Callable[[Want], Layout]
 
 
-def _ways(shape: Shape, cards: tuple[Card, ...]) -> Iterator[Make]:
+def _ways(shape: Shape, asked: Want, cards: tuple[Card, ...], helpers: Sequence[Shape]) -> Iterator[Make]:
     own = [card for card in cards if not card.processor]
     processor = next((card for card in cards if card.processor), None)
     if own:
@@ -142,8 +148,9 @@ def _ways(shape: Shape, cards: tuple[Card, ...]) -> Iterator[Make]:
         yield lambda want: _laid("layers", shape, want, cards, range(len(own)))
         if not any(card.server for card in own) and not shape.n_expert:  # experts of a row split stay on one card
             yield lambda want: _rows(shape, want, cards)
-        yield lambda want: _utility(shape, want, cards)
-        yield lambda want: _replicas(shape, want, cards)
+        yield lambda want: _utility(shape, want, cards, helpers)
+        if _group_sizes(len(own), asked.roles):
+            yield lambda want: _replicas(shape, want, cards)
     if own and processor:
         yield lambda want: _both(shape, want, cards)
     if processor:
@@ -156,7 +163,7 @@ def _context(want: Want, *, on_cards: bool) -> Context:
 
 
 def _laid(kind: Kind, shape: Shape, want: Want, cards: tuple[Card, ...], on: Sequence[int],
-          n_gpu_layers: int = -1) -> Layout:
+          n_gpu_layers: int = -1, members: int = 0) -> Layout:
     """The core on the devices with these numbers, layer by layer in parts of their room."""
     used = [cards[i] for i in on]
     context = _contexts(shape, want, used)
@@ -168,7 +175,7 @@ def _laid(kind: Kind, shape: Shape, want: Want, cards: tuple[Card, ...], on: Seq
     if host is not None:
         parts.append(_part(host, PROCESSOR, found, where, want))
     expected = speed.expect(shape, context, (*used, *([host] if host else [])) or cards, where,
-                            at=min(TOKENS_AT, want.context), members=min(4, want.roles))
+                            at=min(TOKENS_AT, want.context), members=members or min(MEMBERS, want.roles))
     made = _placement(used, split, want, n_gpu_layers)
     if len(used) == 1 and not made.devices:
         made = replace(made, main_gpu=on[0])
@@ -195,7 +202,7 @@ def _split(shape: Shape, context: Context, used: Sequence[Card]) -> tuple[float,
         return (1.0,) * len(used)
     n = len(shape.layers) + 1
     scratch = buffers.loads(shape, context, buffers.spread(n - 1, [1.0] * len(used)))
-    free = [max(card.room - scratch[i].compute, 1) if i in scratch else card.room for i, card in enumerate(used)]
+    free = [max(card.room - (scratch[i].compute if i in scratch else 0), 1) for i, card in enumerate(used)]
     parts = [round(n * one / sum(free)) for one in free]
     while sum(parts) != n:
         i = (max if sum(parts) > n else min)(range(len(parts)), key=lambda i: parts[i] / free[i])
@@ -219,9 +226,8 @@ def _rows(shape: Shape, want: Want, cards: tuple[Card, ...]) -> Layout:
     context, n = _contexts(shape, want, own), len(own)
     found = buffers.loads(shape, context, (0,) * (len(shape.layers) + 1))
     whole = found[0]
-    room = sum(card.room for card in own)
     free = [max(card.room - (whole.kv + whole.compute if i == 0 else 0), 0) for i, card in enumerate(own)]
-    shares = [one / sum(free) for one in free] if sum(free) else [card.room / room for card in own]
+    shares = [one / sum(free) if sum(free) else 1 / n for one in free]
     adapters = want.roles * want.adapter_bytes if want.adapters else 0
     parts = [Part(card, Load(round(whole.weights * share), *((whole.kv, whole.compute) if i == 0 else (0, 0))),
                   adapters if i == 0 else 0, len(shape.layers) + 1) for i, (card, share) in
@@ -230,32 +236,51 @@ def _rows(shape: Shape, want: Want, cards: tuple[Card, ...]) -> Layout:
     if host is not None:
         parts.append(Part(host, found[PROCESSOR]))
     where = tuple(i % n for i in range(len(shape.layers) + 1))
-    expected = speed.expect(shape, context, own, where, at=min(TOKENS_AT, want.context), members=min(4, want.roles),
-                            rows=True)
+    expected = speed.expect(shape, context, own, where, at=min(TOKENS_AT, want.context),
+                            members=min(MEMBERS, want.roles), rows=True)
     made = replace(_placement(own, tuple(shares), want, -1), split_mode="row")
     return Layout("rows", want, tuple(parts), expected, made)
 
 
-def _utility(shape: Shape, want: Want, cards: tuple[Card, ...]) -> Layout:
-    """The core on as few cards as hold it, the largest first; each card that is left works for one helper."""
+def _utility(shape: Shape, want: Want, cards: tuple[Card, ...], able: Sequence[Shape]) -> Layout:
+    """The core on as few cards as hold it, the largest first; each card that is left works for one helper, with the
+    ablest core that fits there, or the embedder."""
     own = sorted((i for i, card in enumerate(cards) if not card.processor), key=lambda i: (-cards[i].room, i))
     for n in range(1, len(own)):
         laid = _laid("utility", shape, want, cards, sorted(own[:n]))
         if laid.fits or n == len(own) - 1:
             break
-    helpers = [Part(cards[i], others=(UTILITY[min(at, len(UTILITY) - 1)],)) for at, i in enumerate(sorted(own[n:]))]
+    helpers = [_helper(cards[i], UTILITY[min(at, len(UTILITY) - 1)], able) for at, i in enumerate(sorted(own[n:]))]
     on_cards = [part for part in laid.parts if not part.card.processor]
     return replace(laid, parts=(*on_cards, *helpers, *(part for part in laid.parts if part.card.processor)))
+
+
+def _helper(card: Card, kind: str, able: Sequence[Shape]) -> Part:
+    """A helper on a card of its own."""
+    if kind in ("embedder", "router"):
+        return Part(card, Load(EMBEDDER), others=(kind,))
+    if kind == "spare":
+        return Part(card, others=(kind,))
+    for one in able:
+        load = buffers.loads(one, Context(HELPER_CONTEXT, _BATCH_ON_CARDS), (0,) * (len(one.layers) + 1))[0]
+        if load.total <= card.room:
+            return Part(card, load, others=(f"{kind} {one.name}",))
+    return Part(card, others=("spare",))
+
+
+def _group_sizes(n: int, roles: int) -> list[int]:
+    """Cards of one replica, where n cards hold two or more and each has a role to speak."""
+    return [size for size in range(1, n // 2 + 1) if n % size == 0 and n // size <= roles]
 
 
 def _replicas(shape: Shape, want: Want, cards: tuple[Card, ...]) -> Layout:
     """The same core on every card, or on every group of cards that holds one, each with its share of the roles."""
     own = [i for i, card in enumerate(cards) if not card.processor]
-    sizes = [n for n in range(1, len(own) // 2 + 1) if len(own) % n == 0]
+    sizes, members = _group_sizes(len(own), want.roles) or [len(own)], min(MEMBERS, want.roles)
     for size in sizes:
         groups = [own[at:at + size] for at in range(0, len(own), size)]
-        each = replace(want, roles=-(-want.roles // len(groups)))
-        laid = [_laid("replicas", shape, each, cards, group) for group in groups]
+        each, sitting = replace(want, roles=-(-want.roles // len(groups))), -(-members // len(groups))
+        laid = [_laid("replicas", shape, each, cards, group, members=sitting) for group in groups]
         if all(one.fits for one in laid) or size == sizes[-1]:
             break
     parts = [part for one in laid for part in one.parts if not part.card.processor]
@@ -264,7 +289,7 @@ def _replicas(shape: Shape, want: Want, cards: tuple[Card, ...]) -> Layout:
         whole = Load(hosts[0].load.weights, 0, sum(part.load.compute for part in hosts))
         parts.append(replace(hosts[0], load=whole))  # the file is mapped once
     slowest = min((one.speed for one in laid), key=lambda one: one.decode.value)
-    together = replace(slowest, council=slowest.council.times(len(laid) * min(each.roles, 4) / min(want.roles, 4)))
+    together = replace(slowest, council=slowest.council.times(members / sitting))
     return Layout("replicas", want, tuple(parts), together, laid[0].placement, len(laid))
 
 
@@ -295,29 +320,33 @@ def _cost(made: Layout) -> int:
     """How much of what was wanted has to be given up for it: nothing, nothing that shows, exactness, length, all."""
     if made.fits:
         return 0
-    return 4 if not made.change else 3 if "context" in made.change else 2 if "kv" in made.change else 1
+    return 4 if not made.change else 3 if made.change.keys() & {"context", "roles"} else 2 if "kv" in made.change else 1
 
 
 def _change(make: Make, want: Want) -> dict[str, Any]:
     """The first that makes it fit: what changes no answer (flash attention), what changes it least (a cache of 8, then
-    4 bits), less context. {} where nothing does."""
-    for keys in ({"flash": True}, {"kv": "q8_0"}, {"kv": "q4_0"}):
-        if all(getattr(want, key) != value for key, value in keys.items()) and make(replace(want, **keys)).fits:
-            return dict(keys)
-    more: dict[str, Any] = {} if want.flash else {"flash": True}
-    longest = _longest(make, replace(want, **more))
-    return {**more, "context": longest} if longest else {}
+    4 bits), less context, fewer roles with adapters. {} where nothing does."""
+    flash: dict[str, Any] = {} if _context(want, on_cards=False).flash else {"flash": True}
+    tried: list[dict[str, Any]] = [flash, {"kv": "q8_0"}, {"kv": "q4_0"}]
+    for keys in (keys for keys in tried if keys and keys.get("kv") != want.kv):
+        if _LESS[keys.get("kv", want.kv)] <= _LESS[want.kv] and make(replace(want, **keys)).fits:
+            return keys
+    most = _most(want.context // 1024, _SHORTEST // 1024,
+                 lambda n: make(replace(want, **flash, context=n * 1024)).fits)
+    if most:
+        return {**flash, "context": most * 1024}
+    most = _most(want.roles, 1, lambda n: make(replace(want, **flash, roles=n)).fits) if want.adapters else 0
+    return {**flash, "roles": most} if most else {}
 
 
-def _longest(make: Make, want: Want) -> int:
-    """Most tokens of context, in steps of 1024, with which it fits; 0 when not even _SHORTEST do."""
-    low, high = _SHORTEST // 1024, want.context // 1024
-    if high < low or not make(replace(want, context=low * 1024)).fits:
+def _most(high: int, low: int, fits: Callable[[int], bool]) -> int:
+    """The largest number that fits; 0 when not even `low` does."""
+    if high < low or not fits(low):
         return 0
     while low < high:
         middle = (low + high + 1) // 2
-        if make(replace(want, context=middle * 1024)).fits:
+        if fits(middle):
             low = middle
         else:
             high = middle - 1
-    return low * 1024
+    return low

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from twin.cards import Range
-from twin.layouts import Layout, Part, Plan
+from twin.layouts import MEMBERS, Layout, Part, Plan
 
 _WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
@@ -25,6 +25,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "head": "layout|fits|missing|smallest change|writes, tok/s|council, tok/s|reads, tok/s",
         "yes": "yes", "no": "no", "nothing": "nothing helps",
         "flash": "flash attention", "kv_type": "keys and values in {kind}", "context": "{n} tokens of context",
+        "roles": "adapters of {n} roles at most",
         "one": "whole core on one card", "layers": "layers over all cards", "rows": "rows of each layer over all cards",
         "utility": "core on {n} of {of} cards, helpers on the rest", "replicas": "{n} cores, the roles shared out",
         "processor": "all on the processor", "both": "last layers on cards, the first on the processor",
@@ -32,8 +33,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "bar": "{used} of {room} GB", "over": "{used} GB, {over} more than there is room for",
         "own": "Measured here ({report}, {when}): writes {writes}, reads {reads} tok/s.",
         "reported": "Others report ({report}, {when}): writes {writes}, reads {reads} tok/s.",
-        "speed": "Speeds are expected ones, from bandwidth and arithmetic: low - middle - high. `twin bench run` "
-                 "measures.",
+        "speed": "Speeds are expected ones, from bandwidth and arithmetic: low - middle - high; a council of "
+                 "{members}. `twin bench run` measures.",
     },
     "ru": {
         "core": "{name}: слоёв {n}, {params} млрд параметров{active}, весов {gb} ГБ",
@@ -51,6 +52,7 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "head": "раскладка|входит|не хватает|наименьшая правка|пишет, ток/с|совет, ток/с|читает, ток/с",
         "yes": "да", "no": "нет", "nothing": "ничто не поможет",
         "flash": "flash attention", "kv_type": "ключи и значения в {kind}", "context": "контекст {n} токенов",
+        "roles": "адаптеры не больше чем для {n} ролей",
         "one": "всё ядро на одной карте", "layers": "слои по всем картам", "rows": "строки слоёв по всем картам",
         "utility": "ядро на картах: {n} из {of}, помощники на остальных", "replicas": "ядер: {n}, роли поделены",
         "processor": "всё на процессоре", "both": "последние слои на картах, первые на процессоре",
@@ -58,8 +60,8 @@ _WORDS: Mapping[str, Mapping[str, str]] = {
         "bar": "{used} из {room} ГБ", "over": "{used} ГБ, на {over} больше, чем есть",
         "own": "Измерено здесь ({report}, {when}): пишет {writes}, читает {reads} ток/с.",
         "reported": "Сообщают другие ({report}, {when}): пишет {writes}, читает {reads} ток/с.",
-        "speed": "Скорости ожидаемые, из пропускной способности и арифметики: низ - середина - верх. Измеряет "
-                 "`twin bench run`.",
+        "speed": "Скорости ожидаемые, из пропускной способности и арифметики: низ - середина - верх; в совете "
+                 "голосов: {members}. Измеряет `twin bench run`.",
     },
 }
 _BAR = 40  # characters
@@ -90,6 +92,8 @@ def change(changed: Mapping[str, Any], language: str = "en") -> str:
         said.append(words["flash"])
     if "kv" in changed:
         said.append(words["kv_type"].format(kind=changed["kv"]))
+    if "roles" in changed:
+        said.append(words["roles"].format(n=changed["roles"]))
     if "context" in changed:
         said.append(words["context"].format(n=f"{changed['context']:,}"))
     return ", ".join(said)
@@ -110,7 +114,7 @@ def lines(plan: Plan, language: str = "en") -> list[str]:
         said.append(words["windows"].format(n=len(windows), of=len(shape.layers), window=f"{max(windows):,}"))
     if plan.adapter_bytes:
         said.append(words["adapters"].format(roles=want.roles, gb=gb(plan.adapter_bytes)))
-    return [*said, chosen(plan, language), words["speed"]]
+    return [*said, chosen(plan, language), words["speed"].format(members=min(MEMBERS, want.roles))]
 
 
 def chosen(plan: Plan, language: str = "en") -> str:

@@ -12,7 +12,8 @@ from twin import cards, layouts, plan_text, shape
 from twin.catalog import Catalog
 from twin.errors import InputError, UsageError
 from twin.home import Home, write_atomically
-from twin.layouts import Plan, Want
+from twin.layouts import OF_ONE_PROCESS, Plan, Want
+from twin.placement import Placement
 from twin.shape import Shape
 
 if TYPE_CHECKING:
@@ -67,7 +68,15 @@ class Kept:
 def compare(catalog: Catalog, model: str | None, said: str, want: Want, *, servers: tuple[str, ...] = ()) -> Plan:
     """The plan of a core (None: the one this machine would use, else the one it should have) on devices in words."""
     found = cards.parse(said, lambda: _with_workers(servers) if servers else cards.here())
-    return layouts.plan(shape_of(catalog, model), want, found)
+    return layouts.plan(shape_of(catalog, model), want, found, _able(catalog))
+
+
+def _able(catalog: Catalog) -> list[Shape]:
+    """Cores of the catalogue whose shapes are known, the ablest first (by the rule of `catalog.choose`)."""
+    names = set(shape.known())
+    cores = sorted((one for one in catalog.models if one.name in names and one.commercial),
+                   key=lambda one: -one.params * one.active)
+    return [shape.of_known(one.name, one.bytes) for one in cores]
 
 
 def _with_workers(servers: tuple[str, ...]) -> tuple[cards.Card, ...]:
@@ -116,6 +125,8 @@ def predict(engine: Engine) -> dict[str, tuple[float, float, float]]:
     made = layouts.plan(shape.read(path), want, own).layouts
     kind = "processor" if not placement.devices else "layers" if len(placement.devices) > 1 else "one"
     layout = next((one for one in made if one.kind == kind), made[0])
+    if placement.devices:  # what a process holds says nothing of the memory of cards
+        return _rates(layout.speed)
     used, weights = sum(part.bytes for part in layout.parts), sum(part.load.weights for part in layout.parts)
     # The process holds more than the core; and where weights are repacked, pages of the file as well, while there is
     # room for them.
@@ -172,8 +183,10 @@ def keep(home: Home, kept: Kept) -> Path:
     """Have this home's core lie as planned from now on."""
     path = home.root / KEPT
     want = kept.want
+    Placement(servers=kept.servers)  # raises for what is no host:port
     said = ["# Written by `twin plan --use`; delete this file to let the engine choose again.",
             f"model = {_quoted(kept.model)}", f"layout = {_quoted(kept.kind)}", f"context = {want.context}",
+            f"roles = {want.roles}", f"adapters = {str(want.adapters).lower()}",
             f"kv = {_quoted(want.kv)}", f"flash = {str(want.flash).lower()}",
             f"servers = [{', '.join(map(_quoted, kept.servers))}]"]
     with home.writing("keeping a plan"):
@@ -185,15 +198,23 @@ def kept(home: Home) -> Kept | None:
     """The plan this home keeps to; None where it keeps to none. Raises InputError for a file that cannot be read."""
     path = home.root / KEPT
     try:
-        found = tomllib.loads(path.read_text("utf-8"))
-        return Kept(str(found["model"]), Want(tokens(str(found["context"])), kv=cache(found["kv"]),
-                                              flash=bool(found["flash"])),
-                    str(found["layout"]), tuple(map(str, found["servers"])))
+        return _kept(tomllib.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, KeyError, TypeError, UsageError) as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError, KeyError, TypeError, ValueError,
+            UsageError) as error:
         raise InputError(f"{path.name} in the home cannot be read ({error}).",
                          "Mend it, write it anew with `twin plan --use`, or delete it.") from error
+
+
+def _kept(found: dict[str, Any]) -> Kept:
+    servers, kind, roles = found["servers"], found["layout"], found["roles"]
+    if not isinstance(servers, list) or kind not in OF_ONE_PROCESS or not isinstance(roles, int) or roles < 1:
+        raise ValueError("servers, layout or roles")
+    Placement(servers=tuple(map(str, servers)))
+    want = Want(tokens(str(found["context"])), roles, found["adapters"] is True, kv=cache(found["kv"]),
+                flash=found["flash"] is True)
+    return Kept(str(found["model"]), want, kind, tuple(map(str, servers)))
 
 
 def _quoted(said: str) -> str:

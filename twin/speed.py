@@ -20,7 +20,8 @@ _CPU_READS, _CPU_COMPUTES = Range(0.3, 0.6, 1.1), Range(0.25, 0.6, 1.3)
 _CARD_LAYER_S = Range(50e-6, 25e-6, 10e-6)   # starting a layer's kernels
 _CPU_LAYER_S = Range(150e-6, 60e-6, 20e-6)   # threads that meet at each operation
 _HOP_S, _REMOTE_HOP_S = 30e-6, 400e-6        # handing a token's state to the next device, and to another process
-_ROWS_S = Range(150e-6, 60e-6, 30e-6)        # two sums over all devices a layer, where its rows are split
+_ROWS_S = Range(40e-6, 15e-6, 5e-6)          # handing a product's input and output to each further card, rows split
+_PRODUCTS = 7                                # of a layer: queries, keys, values, output, gate, up, down
 _EXPERTS = 0.6                               # of the bandwidth is reached where weights lie apart, expert by expert
 
 
@@ -72,9 +73,10 @@ def _token_s(shape: Shape, context: Context, cards: Sequence[Card], where: Seque
             weights = min(shape.layers[i].bytes, weights * members)
         cache = 0.0 if last else members * _kv_token(shape, context, i, at)
         bandwidth, flops = _reaches(card, end)
-        seconds += share * max((weights / mixed + cache) / bandwidth, 2 * members * _parameters(shape, i) / flops)
+        cached = cache * len(cards) if rows else cache  # the cache lies on the first card alone
+        seconds += share * max((weights / mixed + cached) / bandwidth, 2 * members * _parameters(shape, i) / flops)
         seconds += 0.0 if last else getattr(_CPU_LAYER_S if _is_processor(card) else _CARD_LAYER_S, end)
-        seconds += getattr(_ROWS_S, end) if rows and not last else 0.0
+        seconds += _PRODUCTS * (len(cards) - 1) * getattr(_ROWS_S, end) if rows and not last else 0.0
         if before is not None and place != before:
             seconds += _REMOTE_HOP_S if card.server else _HOP_S
         before = place

@@ -1,8 +1,9 @@
 """A core that lies as planned: on workers of loopback as cards, read back, and planned anew when one is lost."""
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,12 +12,15 @@ from tests.conftest import core_path
 from tests.engine import rpc
 from tests.engine.rpc import Worker, workers  # noqa: F401 - a fixture
 from tests.engine.test_devices import ASKED, LONG, alone, text  # noqa: F401 - a fixture
-from twin import layouts, shape
+from twin import layouts, planning, shape
 from twin.cards import processor
+from twin.chat import Twin
 from twin.engine import planned
 from twin.engine.isolated import IsolatedEngine
 from twin.errors import CannotDo, DeviceLost
+from twin.home import Home
 from twin.layouts import Want
+from twin.types import Answered, Event, Failed, Interrupted, Token
 
 WANT = Want(1024, 4)
 
@@ -78,6 +82,33 @@ def test_a_lost_worker_ends_the_turn_by_name_and_the_next_runs_as_planned_anew(
         assert [found.count(name) for name in dict.fromkeys(found)] == expected(2)
     finally:
         engine.close()
+
+
+def test_a_turn_that_loses_a_worker_fails_by_name_and_the_next_one_is_answered(
+        workers: list[Worker], own_home: Path) -> None:  # noqa: F811
+    """Through the twin itself, with the plan that its home keeps."""
+    servers = tuple(worker.server for worker in workers)
+    planning.keep(Home(own_home), planning.Kept("smollm2-135m", Want(2048, 4), "layers", servers))
+
+    def turn(twin: Twin, when_it_writes: Callable[[], object]) -> list[Event]:
+        events, seen = [], False
+        for event in twin.stream("How do I dry tomato seeds?", cancel=lambda: sum(
+                isinstance(one, Token) for one in events) > 4):
+            events.append(event)
+            if isinstance(event, Token) and not seen:
+                seen = True
+                when_it_writes()
+        return events
+
+    with Twin.open() as twin:
+        lost = turn(twin, workers[1].kill)[-1]
+        after = turn(twin, lambda: None)
+        assert isinstance(lost, Failed)
+        assert isinstance(lost.error, DeviceLost)
+        assert servers[1] in str(lost.error)
+        assert isinstance(after[-1], Interrupted | Answered)
+        assert any(f"The worker {servers[1]} does not answer; the core was planned without it" in note
+                   for note in twin.notes)
 
 
 def test_without_any_worker_left_the_core_runs_on_the_processor(workers: list[Worker], alone: str) -> None:  # noqa: F811

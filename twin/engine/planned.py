@@ -25,7 +25,7 @@ def choose(path: Path, want: Want, servers: tuple[str, ...] = (), kind: str | No
     """The layout for a core on what is alive: the first that fits, of this kind where one is named and possible. Rows
     and replicas are never chosen: they are one core's process no more. Raises CannotDo where nothing fits."""
     made = layouts.plan(shape.read(path), want, alive(servers)).layouts
-    usable = [one if one.fits else one.instead for one in made if one.kind not in ("rows", "replicas")]
+    usable = [one if one.fits else one.instead for one in made if one.kind in layouts.OF_ONE_PROCESS]
     fitting = [one for one in usable if one is not None]
     if not fitting:
         raise CannotDo(f"{path.name} fits on none of the devices that answer now.",
@@ -41,7 +41,9 @@ def engine(path: Path, *, want: Want, servers: tuple[str, ...] = (), kind: str |
     (IsolatedEngine), a lost device means a new process and so a new plan."""
     layout = choose(path, want, servers, kind)
     made = LlamaEngine(path, placement=layout.placement, **{**rest, "n_ctx": min(want.context, layout.want.context)})
-    made.notes = (*made.notes, f"Planned: {layout.kind}, on {', '.join(_named(layout)) or 'the processor'}.")
+    silent = [one for one in servers if not devices.answers(one)]
+    lost = tuple(f"The worker {one} does not answer; the core was planned without it." for one in silent)
+    made.notes = (*made.notes, *lost, f"Planned: {layout.kind}, on {', '.join(_named(layout)) or 'the processor'}.")
     return made
 
 
