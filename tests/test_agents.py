@@ -13,7 +13,7 @@ import pytest
 
 from tests import tiny
 from tests.engine.rpc import Worker, workers  # noqa: F401 - a fixture
-from twin.agents import FILE, Agent, load, save, split_url, url_options
+from twin.agents import FILE, Agent, load, save
 from twin.chat import Twin
 from twin.deliberating import Asked
 from twin.engine.embedding import GGUFEmbedder
@@ -304,17 +304,6 @@ def test_a_core_behind_a_url_is_asked_for_late_and_proofs_do_without_it(home: Ho
             twin.engine.tokenize("one")
     with pytest.raises(DeviceLost):
         engine(Catalog(), home, "http://127.0.0.1:9/v1", 512, None)
-
-
-def test_a_url_may_tell_the_chat_form_and_the_context_of_its_core() -> None:
-    model = "http://127.0.0.1:8000/v1#qwen?family=qwen3&context=32768"
-
-    assert split_url(model) == ("http://127.0.0.1:8000/v1", "qwen")
-    assert url_options(model) == {"family": "qwen3", "n_ctx": 32768}
-    assert url_options("http://127.0.0.1:8000/v1#qwen") == {}
-    for wrong in ("context=lots", "key=secret", "family=", "context=1"):
-        with pytest.raises(UsageError):
-            url_options(f"http://127.0.0.1:8000/v1#qwen?{wrong}")
 
 
 # ---- on devices --------------------------------------------------------------------------------------------------

@@ -84,6 +84,9 @@ def test_mistakes_are_two_sentences_and_no_trace(measured: tuple[Path, dict[str,
         done = typed(*words, home=empty)
         assert done.exit_code == 2
         assert done.stderr.startswith("twin: ") and "Traceback" not in done.stderr
+    nowhere = tmp_path / "nowhere"
+    done = typed("export", "bench-0001", nowhere / "x.json", home=measured[0])
+    assert done.exit_code == 2 and f"There is no folder {nowhere}" in done.stderr and not nowhere.exists()
     assert not empty.exists()
     assert "Nothing was measured yet" in typed("list", home=empty).stderr
     assert document("list", home=empty) == []

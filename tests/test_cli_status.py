@@ -111,7 +111,9 @@ def test_files_of_the_dead_are_removed_and_damaged_ones_left_out(tmp_path: Path)
     folder.mkdir()
     good: dict[str, Any] = to_plain(status.of((Part("core", "some"),)))
     (folder / f"status-{child.pid}.json").write_text(json.dumps(good))
-    (folder / "status-nobody.json").write_text("{}")
+    strays = {f"status-{name}.json" for name in ("nobody", "9" * 20, "\u00b2", "\u0663", "007", "4294967295")}
+    for stray in strays:
+        (folder / stray).write_text("{}")
     own = folder / f"status-{os.getpid()}.json"
     for damaged in ("", "[]", "{", json.dumps({**good, "parts": [{"kind": 3}]}), json.dumps({**good, "parts": [{}]}),
                     "[" * 100_000, json.dumps({**good, "parts": [{"kind": "a", "model": "b", "queue": "c"}]})):
@@ -120,4 +122,4 @@ def test_files_of_the_dead_are_removed_and_damaged_ones_left_out(tmp_path: Path)
     own.write_text(json.dumps(good))
 
     assert [one.parts for one in status.running(Home(tmp_path))] == [(Part("core", "some"),)]
-    assert sorted(path.name for path in folder.iterdir()) == [own.name]
+    assert {path.name for path in folder.iterdir()} == {own.name, *strays}, "what is not ours stays"

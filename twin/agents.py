@@ -1,7 +1,8 @@
 """Agents: models beside the core of a twin, each for one kind of work, as they stand in `agents.toml` of its home.
 
     [second]
-    model = "qwen2.5-coder-1.5b"     # a name of the catalogue, a path, or a server: http(s)://host:port/v1#name
+    model = "qwen2.5-coder-1.5b"     # a name of the catalogue, a path, or a server: http(s)://host:port/v1#name;
+                                     # with a key, the variable that holds it: ...#name?key=MY_KEY
     device = "CUDA1"                 # a name of `twin status`; none is the processor
     server = "10.0.0.2:50052"        # an RPC worker of llama.cpp
     apart = true                     # in a worker process of its own
@@ -60,6 +61,9 @@ class Agent:
                 and not self.apart,
             "only the second core speaks roles": bool(self.roles) and self.kind != "second",
         }
+        if self.remote:
+            split_url(self.model)
+            url_options(self.model)
         for why in (why for why, so in wrong.items() if so):
             raise UsageError(f"The agent {self.kind} cannot be so: {why}.", "See `twin agents set --help`.")
 
@@ -79,26 +83,43 @@ class Agent:
 
 def is_url(model: str) -> bool:
     """Whether a model is named by the URL of a server instead of a name or a path."""
-    return model.startswith(("http://", "https://"))
+    return model[:8].lower().startswith(("http://", "https://"))
 
 
 def split_url(model: str) -> tuple[str, str | None]:
-    """The URL of a server, and the model's name there, which stands behind a '#'; None lets the server choose."""
+    """The URL of a server, and the model's name there, which stands behind a '#'; None lets the server choose. Raises
+    UsageError for a URL with a user, a password or a query, where keys stand: a URL is kept and shown."""
     url, _, rest = model.partition("#")
+    if "@" in url or "?" in url:
+        raise UsageError("An address must not hold a key.", "Put the key into the environment and leave it out here.")
     return url, rest.partition("?")[0] or None
 
 
+def shown(model: str) -> str:
+    """A model as it may be shown: of a URL scheme://host:port/path#name, whatever else a person put there."""
+    if not is_url(model):
+        return model
+    url, _, rest = model.partition("#")
+    scheme, _, place = url.partition("?")[0].partition("://")
+    name = rest.partition("?")[0]
+    return f"{scheme}://{place.rpartition('@')[2]}" + (f"#{name}" if name else "")
+
+
 def url_options(model: str) -> dict[str, Any]:
-    """What stands behind the name, `#name?family=qwen3&context=32768`: the chat form the server does not tell, the
-    tokens it has room for. Raises UsageError for anything else."""
+    """What stands behind the name, `#name?family=qwen3&context=32768&key=MY_KEY`: the chat form the server does not
+    tell, the tokens it has room for, the environment variable that holds its key. Raises UsageError for anything else,
+    which is not repeated: it may be a key."""
     found: dict[str, Any] = {}
     for key, value in parse_qsl(model.partition("#")[2].partition("?")[2], keep_blank_values=True):
         if key == "family" and value:
             found["family"] = value
         elif key == "context" and value.isdecimal() and 256 <= int(value) <= 100_000_000:
             found["n_ctx"] = int(value)
+        elif key == "key" and re.fullmatch(r"[A-Z][A-Z0-9_]*", value):
+            found["key_env"] = value
         else:
-            raise UsageError(f"{key}={value} says nothing of a server's core.", "Use family=NAME or context=TOKENS.")
+            raise UsageError("What stands behind the name of a server's model is not understood.",
+                             "Use family=NAME, context=TOKENS, or key=VARIABLE, which holds the key.")
     return found
 
 

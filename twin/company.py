@@ -167,10 +167,11 @@ class Accompanied:
 
     def _core_part(self) -> Part:
         engine, placement = self._engine, self._core_placed
-        named = self._core_named() or self.catalog.best_core() or ""
+        named = agents.shown(self._core_named() or self.catalog.best_core() or "")
         places = ", ".join((*placement.devices, *placement.servers)) if placement else ""
         if engine is None:
-            return Part("core", named, places, named if is_url(named) else "", "idle" if named else "down",
+            return Part("core", named, places, agents.split_url(named)[0] if is_url(named) else "",
+                        "idle" if named else "down",
                         last_error="" if named else "No core is on this machine yet.")
         pid = getattr(engine, "pid", None)
         remote = is_url(named) and hasattr(engine, "link")

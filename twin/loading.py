@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from twin import planning
 from twin.agents import EMBEDDERS, Agent, is_url, split_url, url_options
@@ -16,6 +17,8 @@ from twin.types import Embedder, Engine
 if TYPE_CHECKING:
     from twin.engine.supervised import SupervisedEmbedder, SupervisedEngine
     from twin.proof import Core
+
+REACHED_S = 15.0  # that a turn waits for an agent behind a URL: nothing loads here
 
 
 def core(catalog: Catalog, model: str | None, engine: Engine | None) -> Core | None:
@@ -54,7 +57,7 @@ def engine(catalog: Catalog, home: Home, model: str | None, n_ctx: int, placemen
         "family": known.family if known else None, "n_ctx": n_ctx, "trusted": known is not None,
         "sha256": _sha256(known, path) or None,
         "placement": placement, "experts": experts, "snapshots": Snapshots(home.snapshots)}
-    if kept is not None and name == kept.model:
+    if kept is not None and (name == kept.model or path == catalog.path(kept.model)):
         return _planned(path, kept, rest)
     if placement is not None and (placement.servers or len(placement.devices) > 1):
         return IsolatedEngine(path, **rest)  # a card or worker that dies takes its process along
@@ -73,12 +76,12 @@ def _planned(path: Path, kept: planning.Kept, rest: dict[str, Any]) -> Engine:
     return planned.engine(path, **how)
 
 
-def _remote(model: str, experts: int | None) -> Engine:
+def _remote(model: str, experts: int | None, **how: Any) -> Engine:
     from twin.engine.remote import RemoteEngine  # here: loads httpx
 
     if experts is not None:
         raise CannotDo("A server sets its active experts itself.", "Ask it, or use a core of this machine.")
-    return RemoteEngine(*split_url(model), **url_options(model))
+    return RemoteEngine(*split_url(model), **{**how, **url_options(model)})
 
 
 def _sha256(known: Model | None, path: Path) -> str:
@@ -119,7 +122,7 @@ def agent(catalog: Catalog, wanted: Agent, n_ctx: int) -> SupervisedEngine | Sup
     kind: type[SupervisedEngine | SupervisedEmbedder]
     kind = SupervisedEmbedder if wanted.kind in EMBEDDERS else SupervisedEngine
     if wanted.remote:
-        return kind(wanted.kind, _behind, (wanted.kind in EMBEDDERS, wanted.model), apart=False)
+        return kind(wanted.kind, _Behind(wanted.model, wanted.kind in EMBEDDERS), apart=False, start_s=REACHED_S)
     placement = _placement(wanted)
     if kind is SupervisedEmbedder:
         return kind(wanted.kind, *_embedder(catalog, wanted.model, placement), apart=wanted.apart)
@@ -132,13 +135,27 @@ def agent(catalog: Catalog, wanted: Agent, n_ctx: int) -> SupervisedEngine | Sup
     return kind(wanted.kind, LlamaEngine, (path,), rest, apart=wanted.apart)
 
 
-def _behind(embeds: bool, model: str) -> Any:
-    """A model behind a URL."""
-    if embeds:
+class _Behind:
+    """Makes an agent that is behind a URL; it gets a key only by `?key=VARIABLE`: that of the core's server is not for
+    others."""
+
+    def __init__(self, model: str, embeds: bool) -> None:
+        self._model, self._embeds = model, embeds
+        self._links: WeakSet[Any] = WeakSet()
+
+    def __call__(self) -> Any:
+        how: dict[str, Any] = {"key_env": "", "opened": self._links.add}
+        if not self._embeds:
+            return _remote(self._model, None, **how)
         from twin.engine.remote_embedding import RemoteEmbedder  # here: loads httpx
 
-        return RemoteEmbedder(*split_url(model))
-    return _remote(model, None)
+        key = {name: value for name, value in url_options(self._model).items() if name == "key_env"}
+        return RemoteEmbedder(*split_url(self._model), **{**how, **key})
+
+    def cut(self) -> None:
+        """End every connection: who waits for one gets an error at once."""
+        for link in list(self._links):
+            link.close()
 
 
 def _placement(wanted: Agent) -> Placement:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ from twin.types import to_plain
 EVERY_S = 1.0
 MOST_BYTES = 262_144
 MOST_PARTS = 32
+_FILE = re.compile(r"status-([1-9][0-9]{0,9})\.json")
+_LARGEST_PID = 2**31 - 1  # of a C int
 
 
 @dataclass(frozen=True)
@@ -145,17 +148,20 @@ class Publisher:
 
 def running(home: Home) -> list[Status]:
     """What runs of the twin in a home, in processes of this machine. Files of those that ended are removed; what cannot
-    be read is left out."""
+    be read, and what has another name, is left as it is."""
     found = []
     for path in sorted((home.root / "run").glob("status-*.json")):
-        pid = path.stem.removeprefix("status-")
-        if not pid.isdigit() or not machine.runs(int(pid)):
+        named = _FILE.fullmatch(path.name)
+        if named is None or int(named[1]) > _LARGEST_PID:
+            continue
+        pid = int(named[1])
+        if not machine.runs(pid):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             continue
         with suppress(OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
             if path.stat().st_size <= MOST_BYTES:
-                found.append(replace(_read(json.loads(path.read_text("utf-8"))), pid=int(pid)))
+                found.append(replace(_read(json.loads(path.read_text("utf-8"))), pid=pid))
     return found
 
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -226,6 +227,33 @@ def faking(fake: Fake) -> Iterator[Fake]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+@contextmanager
+def dripping(head: bytes, drop: bytes = b"", every_s: float = 0.05) -> Iterator[str]:
+    """A server that answers whatever it is sent with `head`, and then a `drop` now and then for ever; nothing: it keeps
+    silent. Its address."""
+    over = threading.Event()
+
+    def answer(caller: socket.socket) -> None:
+        with caller, suppress(OSError):
+            caller.recv(65_536)
+            caller.sendall(head)
+            while not over.wait(every_s):
+                caller.sendall(drop)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            over.set()
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 def until(met: Callable[[], bool], seconds: float = 5.0) -> bool:

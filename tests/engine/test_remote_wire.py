@@ -4,19 +4,21 @@ what may be tried again is, and nothing else; the key goes to one address and is
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.engine.fake_server import Fake, event, faking, text, until
+from tests.engine.fake_server import Fake, dripping, event, faking, text, until
 from tests.engine.test_remote import GREEDY, QUICK, asked, engine, fake, said  # noqa: F401
 from twin.engine import remote_wire
 from twin.engine.remote import RemoteEngine
+from twin.engine.remote_embedding import RemoteEmbedder
 from twin.engine.remote_events import ALIVE, DONE, events
-from twin.engine.remote_wire import Timeouts
-from twin.errors import DeviceLost, ModelError, PromptTooLong, UsageError
+from twin.engine.remote_wire import Link, Timeouts
+from twin.errors import DeviceLost, ModelError, ModelMissing, PromptTooLong, UsageError
 
 SECRET = "sk-a-key-that-nobody-may-read"  # noqa: S105 - opens nothing
 
@@ -119,6 +121,69 @@ def test_closing_the_engine_ends_what_streams(fake: Fake, engine: RemoteEngine) 
         said(engine)
 
 
+# ---- servers that never end --------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+SHORT = Timeouts(first_s=0.4, whole_s=0.4, look_s=0.4)
+
+
+@pytest.mark.parametrize(("head", "drop", "named"), [
+    (b"", b"", r"silent for 0\.4"), (HEAD + b"\r\n", b" ", r"did not complete its answer within 0\.4"),
+    (HEAD, b"X-More: 1\r\n", "did not complete its answer within"), (HEAD + b"\r\n{", b"", r"silent for 0\.4")],
+    ids=["silent", "body", "headers", "half"])
+@pytest.mark.parametrize("body", [None, {}], ids=["get", "post"])
+def test_a_whole_answer_that_never_ends_is_named_in_time(head: bytes, drop: bytes, named: str, body: object) -> None:
+    with dripping(head, drop) as url:
+        link = Link(url, key_env="", timeouts=replace(SHORT, connect_s=0.5))
+        began = time.monotonic()
+        with pytest.raises(DeviceLost, match=named):
+            link.ask("/models", body)
+        assert time.monotonic() - began < 10
+        link.close()
+
+
+def test_closing_wakes_whoever_reads_an_answer_that_never_ends() -> None:
+    errors: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            link.ask("/embeddings", {})
+        except DeviceLost as error:
+            errors.append(error)
+
+    with dripping(HEAD, b"X-More: 1\r\n") as url:
+        link = Link(url, key_env="", timeouts=Timeouts())
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        assert until(lambda: bool(link._sockets))
+        link.close()
+        asking.join(10)
+        assert errors and not asking.is_alive()
+
+
+def test_an_opening_is_told_nothing_for_seconds_not_minutes() -> None:
+    assert Timeouts().look_s <= 5
+
+
+@pytest.mark.parametrize("raw", [[b": ping\n\n", 0.05] * 200, [text("Blu"), *[b": ping\n\n", 0.05] * 200]],
+                         ids=["before", "between"])
+def test_a_stream_that_only_says_that_it_is_alive_ends_by_name(fake: Fake, raw: list[bytes | float]) -> None:
+    times = Timeouts(connect_s=0.05, first_s=0.2, between_s=0.4)
+    engine = RemoteEngine(fake.url, family="chatml", timeouts=QUICK)
+    said(engine)  # it knows the tokens of the prompt now
+    engine.link.timeouts, fake.raw = times, raw
+    with pytest.raises(DeviceLost, match=r"did not complete its answer within 0\.8 seconds"):
+        list(engine.stream(asked(), GREEDY))
+    assert until(lambda: not threads())
+    engine.close()
+
+
+def test_a_stream_of_events_without_a_word_ends_by_name(fake: Fake, engine: RemoteEngine) -> None:
+    fake.raw = [event({"choices": [{"delta": {"content": ""}}]}), event({"choices": []})] * 300
+    with pytest.raises(ModelError, match="no answer"):
+        list(engine.stream(asked(), GREEDY))
+
+
 # ---- tries -------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -175,6 +240,33 @@ def test_a_key_a_server_repeats_is_left_out_of_the_error(fake: Fake, monkeypatch
     with pytest.raises(ModelError) as caught:
         said(engine)
     assert SECRET not in str(caught.value) and "\x1b" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_a_model_that_is_named_like_the_key_is_shown_without_it(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TWIN_REMOTE_KEY", SECRET)
+    fake.models = [{"id": f"m-{SECRET}"}]
+    fake.embed = lambda texts: {"data": [{"embedding": [1.0, 0.0]} for _ in texts]}
+    engine, embedder = RemoteEngine(fake.url), RemoteEmbedder(fake.url)
+    shown = [repr(engine), engine.id, str(engine.notes), repr(engine.capabilities), repr(engine.family), embedder.id]
+    fake.answers = [(404, {})]
+    with pytest.raises(ModelMissing, match=r"has no model 'm-\.\.\.'") as caught:
+        said(engine)
+    shown.append(str(caught.value))
+    fake.models *= 2
+    for make in (RemoteEngine, RemoteEmbedder):
+        with pytest.raises(UsageError, match=r"has 2 models") as several:
+            make(fake.url)
+        shown.append(str(several.value))
+    with pytest.raises(ModelMissing, match=r"has no model 'zz'.*m-\.\.\.") as unknown:
+        RemoteEngine(fake.url, "zz")
+    shown.append(str(unknown.value))
+    fake.raw = [text("Blue.", f"reason-{SECRET}")]
+    with pytest.raises(ModelError, match="ended the answer") as ended:
+        said(engine)
+
+    assert SECRET not in "".join([*shown, str(ended.value)])
+    engine.close()
+    embedder.close()
 
 
 def test_a_redirect_is_not_followed(fake: Fake, engine: RemoteEngine) -> None:

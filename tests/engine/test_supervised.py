@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 
+from twin.engine import supervised
 from twin.engine.scripted import ScriptedEngine
 from twin.engine.supervised import SupervisedEmbedder, SupervisedEngine
 from twin.errors import CannotDo, DeviceLost, ModelError, ModelMissing
@@ -199,6 +200,73 @@ def test_what_cannot_start_waits_twice_as_long_each_time_and_at_most_a_minute(cl
         made.close()
 
     assert waits == [1, 2, 4, 8, 16, 32, 60, 60]
+
+
+class Stuck:
+    """Makes nothing until it is released, as a server that never answers; cannot be cut."""
+
+    def __init__(self) -> None:
+        self.release, self.closed = threading.Event(), threading.Event()
+
+    def __call__(self) -> Stuck:
+        self.release.wait(60)
+        return self
+
+    def close(self) -> None:
+        """What came too late is freed."""
+        self.closed.set()
+
+
+def test_a_start_that_hangs_is_waited_for_so_long_and_what_it_makes_too_late_is_closed(clock: Clock) -> None:
+    stuck = Stuck()
+    made = SupervisedEmbedder("router", stuck, apart=False, start_s=0.3, clock=clock)
+    try:
+        began = time.monotonic()
+        with pytest.raises(DeviceLost, match=r"router is down and is tried again in 1 s: .* start within 0\.3 s"):
+            made.embed(["a"])
+        assert time.monotonic() - began < 10
+        assert made.health.state == "down"
+        stuck.release.set()
+        assert stuck.closed.wait(10)
+        assert made.health.state == "down", "it had been given up"
+    finally:
+        stuck.release.set()
+        made.close()
+
+
+def test_closing_does_not_wait_for_a_start_that_hangs(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(supervised, "JOIN_S", 0.2)
+    stuck = Stuck()
+    made = SupervisedEmbedder("router", stuck, apart=False, clock=clock)
+    made.start()
+    closing = threading.Thread(target=made.close, daemon=True)
+    closing.start()
+    closing.join(10)
+    left = closing.is_alive()
+    stuck.release.set()
+
+    assert not left
+    assert stuck.closed.wait(10)
+
+
+def test_a_first_start_that_is_waited_for_can_be_interrupted(clock: Clock) -> None:
+    """Ctrl-C while a turn waits: it gets through at once, and closing ends what hangs."""
+    def interrupt() -> None:
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    stuck = Stuck()
+    stuck.cut = stuck.release.set  # type: ignore[attr-defined]
+    made = SupervisedEmbedder("router", stuck, apart=False, clock=clock)
+    threading.Thread(target=interrupt).start()
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        made.embed(["a"])
+    made.close()
+
+    assert time.monotonic() - began < 10
+    assert not [one.name for one in threading.enumerate() if one.name.endswith("-router")]
+    assert stuck.closed.is_set()
 
 
 def test_an_engine_that_dies_in_the_middle_of_an_answer_ends_that_answer_alone(clock: Clock) -> None:

@@ -100,10 +100,12 @@ class Shelf:
 
     def export(self, id: str, path: Path) -> Kept:
         """Write a report where others can take it from; a file that is there already stays. Raises UsageError for
-        one."""
+        one, and for a folder that is not there."""
         kept = self.get(id)
         if path.exists():
             raise UsageError(f"{path} is there already.", "Name another file, or remove it first.")
+        if not path.parent.is_dir():
+            raise UsageError(f"There is no folder {path.parent}.", "Make it first, or name another file.")
         write_atomically(path, (self.folder / f"{kept.id}.json").read_bytes())
         return kept
 

@@ -38,22 +38,25 @@ class RemoteEngine:
     own template is used (as messages), unless llama-server tells it. n_ctx: tokens of a prompt with its answer, where
     the server does not tell. key_env: the variable that holds the key, if one is needed. clear_key: let that key travel
     over plain http to another machine. adapters: what the server calls an adapter, by the path, name, stem or sha256 of
-    its file here; else by its stem. transport: an httpx transport, in place of the network.
+    its file here; else by its stem. transport: an httpx transport, in place of the network. opened: gets the
+    link before the first request; closing it ends the opening.
     Raises UsageError, DeviceLost (not reached), ModelMissing (no such model), ModelError.
     """
 
     def __init__(self, url: str, model: str | None = None, *, family: str | Family | None = None,
                  n_ctx: int | None = None, key_env: str = KEY_ENV, timeouts: Timeouts = _DEFAULT,
                  adapters: Mapping[str, str | int] | None = None, clear_key: bool = False,
-                 transport: Any = None) -> None:
+                 transport: Any = None, opened: Callable[[Link], object] | None = None) -> None:
         self.link = Link(url, key_env=key_env, timeouts=timeouts, transport=transport, clear_key=clear_key)
+        if opened is not None:
+            opened(self.link)
         try:
             probe = Probe(self.link, model or self.link.fragment or None, family)
         except BaseException:
             self.link.close()
             raise
         self.capabilities, self.model, self.family = probe.found, probe.model, probe.family
-        self.id = f"{self.model}@{self.link.where}"
+        self.id = f"{self.link.clean(self.model)}@{self.link.where}"
         self.n_ctx = n_ctx or self.capabilities.n_ctx or ASSUMED_N_CTX
         self.parameters = self.capabilities.parameters
         self.notes = _notes(self, assumed=not (n_ctx or self.capabilities.n_ctx))

@@ -17,7 +17,7 @@ from twin.types import Piece, Usage, Written
 
 Finish = Literal["stop", "length", "cancelled"]
 _ENDS: dict[str, Finish] = {"stop": "stop", "length": "length", "eos": "stop", "stop_sequence": "stop"}
-_SPARE = 64  # pieces beyond max_tokens until a server is held to be out of its mind: it may cut characters in pieces
+_SPARE = 64  # events beyond max_tokens until a server is held to be out of its mind: it may cut characters in pieces
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class _Reader:
         self._link, self._asked, self._began = link, asked, began
         self.finish: Finish | None = None
         self.usage: Mapping[str, Any] = {}
-        self._first_s, self._made, self._thinks = 0.0, 0, False
+        self._first_s, self._made, self._events, self._thinks = 0.0, 0, 0, False
         self._ids: list[int] = []
         self._told, self._text = "", ""  # what the tokens with ids spell, and what came
 
@@ -133,6 +133,9 @@ class _Reader:
 
     def read(self, event: Mapping[str, Any]) -> Iterator[str]:
         """The texts of an event. Raises ModelError for what is no part of an answer."""
+        self._events += 1
+        if self._events > self._asked.max_tokens + _SPARE:
+            raise self._link.broken()
         if isinstance(event.get("usage"), dict):
             self.usage = event
         try:
@@ -145,14 +148,13 @@ class _Reader:
         for text in self._texts(choice):
             self._made += 1
             self._first_s = self._first_s or time.monotonic() - self._began
-            if self._made > self._asked.max_tokens + _SPARE:
-                raise self._link.broken()
             yield text
         self._identify(choice, tokens)
         reason = choice.get("finish_reason")
         if reason is not None:
             if reason not in _ENDS:
-                raise ModelError(f"{self._link.where} ended the answer: {str(reason)[:40]!r}.", "Ask otherwise.")
+                said = self._link.clean(str(reason))[:40]
+                raise ModelError(f"{self._link.where} ended the answer: {said!r}.", "Ask otherwise.")
             self.finish = _ENDS[reason]
 
     def _texts(self, choice: Mapping[str, Any]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from twin.engine.remote_wire import KEY_ENV, Link, Timeouts
@@ -15,20 +15,23 @@ _DEFAULT = Timeouts()
 class RemoteEmbedder:
     """Implements `types.Embedder`; the server is asked for one vector at opening.
 
-    url, model, key_env, clear_key, transport: as for RemoteEngine. id: what is stored with the vectors, instead of
-    model@host:port. query_prefix, passage_prefix: what the model wants before a question and before all other texts.
+    url, model, key_env, clear_key, transport, opened: as for RemoteEngine. id: what is stored with the vectors, instead
+    of model@host:port. query_prefix, passage_prefix: what the model wants before a question and before other texts.
     Raises UsageError, DeviceLost (not reached), CannotDo for a server that does not embed, ModelError.
     """
 
     def __init__(self, url: str, model: str | None = None, *, id: str | None = None, key_env: str = KEY_ENV,
                  timeouts: Timeouts = _DEFAULT, query_prefix: str = "", passage_prefix: str = "",
-                 clear_key: bool = False, transport: Any = None) -> None:
+                 clear_key: bool = False, transport: Any = None,
+                 opened: Callable[[Link], object] | None = None) -> None:
         self.link = Link(url, key_env=key_env, timeouts=timeouts, transport=transport, clear_key=clear_key)
+        if opened is not None:
+            opened(self.link)
         self._query_prefix, self._passage_prefix = query_prefix, passage_prefix
         self.dim = 0
         try:
             self.model = model or self.link.fragment or self._only()
-            self.id = id or f"{self.model}@{self.link.where}"
+            self.id = id or f"{self.link.clean(self.model)}@{self.link.where}"
             self.dim = len(self.embed(["a"])[0])
         except BaseException:
             self.link.close()
@@ -54,7 +57,7 @@ class RemoteEmbedder:
         names = [str(one.get("id")) for one in data if isinstance(one, dict)] if isinstance(data, list) else []
         if len(names) != 1:
             raise UsageError(f"{self.link.where} has {len(names)} models.",
-                             f"Choose one of: {', '.join(names[:20]) or 'none'}.")
+                             f"Choose one of: {self.link.listed(names)}.")
         return names[0]
 
     def _embed(self, prefix: str, texts: Sequence[str]) -> list[list[float]]:
@@ -66,7 +69,8 @@ class RemoteEmbedder:
     def _some(self, texts: list[str]) -> list[list[float]]:
         reply = self.link.ask("/embeddings", {"model": self.model, "input": texts, "encoding_format": "float"})
         if reply.status in (404, 405, 501):
-            raise CannotDo(f"{self.link.where} does not embed with {self.model!r}.", "Choose another model there.")
+            raise CannotDo(f"{self.link.where} does not embed with {self.link.clean(self.model)!r}.",
+                           "Choose another model there.")
         if reply.status != 200:
             raise self.link.refusal(reply, model=self.model)
         data = reply.document.get("data") if isinstance(reply.document, dict) else None

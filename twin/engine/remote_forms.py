@@ -49,8 +49,8 @@ class Capabilities:
     adapters: Literal["", "lora", "model"] = ""
     systems: Systems = "any"
     extras: bool = False
-    models: tuple[str, ...] = ()
-    loras: Mapping[str, int] = field(default_factory=dict)
+    models: tuple[str, ...] = field(default=(), repr=False)  # as the server spells them: it may spell a key
+    loras: Mapping[str, int] = field(default_factory=dict, repr=False)
     n_ctx: int = 0
     parameters: int = 0
 

@@ -91,14 +91,14 @@ class Probe:
         names = [one["id"] for one in listed if not one.get("parent")]
         if len(names) != 1:
             raise UsageError(f"{self.link.where} has {len(names)} models.",
-                             f"Choose one of: {', '.join(names[:20]) or 'none'}.")
+                             f"Choose one of: {self.link.listed(names)}.")
         return str(names[0])
 
     def _refuse_unknown(self, listed: list[dict[str, Any]]) -> None:
         entry = next((one for one in listed if one["id"] in (self.model, f"{self.model}:latest")), None)
         if listed and entry is None:
-            raise ModelMissing(f"{self.link.where} has no model {self.model!r}.",
-                               f"Choose one of: {', '.join(self.found.models[:20])}.")
+            raise ModelMissing(f"{self.link.where} has no model {self.link.clean(self.model)!r}.",
+                               f"Choose one of: {self.link.listed(self.found.models)}.")
         facts = entry or {}
         meta = facts.get("meta")
         self._set(n_ctx=_number(facts.get("max_model_len")),
@@ -120,7 +120,7 @@ class Probe:
         if name:
             return family_of(name)
         with suppress(ModelBroken):
-            return frame.learn(template, name=self.model, bos=str(document.get("bos_token") or ""),
+            return frame.learn(template, name=self.link.clean(self.model), bos=str(document.get("bos_token") or ""),
                                eos=str(document.get("eos_token") or ""))
         return None
 

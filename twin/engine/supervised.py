@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 from twin import machine
@@ -34,6 +35,7 @@ State = Literal["idle", "starting", "up", "down"]
 BEAT_S = 1.0       # how often a worker says that it is there
 SILENT_S = 5.0     # without a word: it hangs
 START_S = 120.0    # until its first word, and for all that it loads
+JOIN_S = 5.0       # that `close` waits for threads: one that hangs in a foreign call ends with the process
 DEADLINE_S = 600.0  # of one request: the first token of a long prompt takes minutes on a processor
 LONGEST_S = 60.0   # between two starts
 STEADY_S = 60.0    # up for so long: the next death counts as the first one
@@ -63,8 +65,10 @@ class Health:
 class Supervised:
     """What `factory(*args, **kwargs)` makes, watched; its subclasses are an engine and an embedder.
 
-    name: what it is called in errors. apart: in a worker process (all is pickled), else in this one. clock: seconds, by
-    which the waits between starts are counted. Nothing starts before the first call, or `start`.
+    name: what it is called in errors. apart: in a worker process (all is pickled), else in this one, where the factory
+    may have a `cut` that ends what it is making. start_s: how long a first start is waited for; later ones, for which
+    nobody waits, have START_S at least. clock: seconds, by which the waits between starts are counted. Nothing starts
+    before the first call, or `start`.
     """
 
     _isolated: Callable[..., Any]
@@ -80,7 +84,7 @@ class Supervised:
         self._state: State = "idle"
         self._made: Any = None
         self._child: Child | None = None
-        self._killed = ""            # why the watcher ended the child
+        self._killed = self._error = ""  # why the watcher ended the child; what went wrong last
         self._known: dict[str, Any] = {}
         self._starter: threading.Thread | None = None
         self._watcher: threading.Thread | None = None
@@ -88,7 +92,6 @@ class Supervised:
         self._starts = self._failures = self._calls = self._queue = 0
         self._next_try = self._up_since = 0.0
         self._began = self._moved = 0.0  # by time.monotonic: the start under way; when a request last began or ended
-        self._error = ""
         self._tokens_per_s = self._texts_per_s = 0.0
 
     def __repr__(self) -> str:
@@ -125,16 +128,16 @@ class Supervised:
         return False
 
     def close(self) -> None:
-        """End it and wait for it; a second call does nothing, other calls raise ModelError."""
+        """End it and wait for it, JOIN_S at most; a second call does nothing, other calls raise ModelError."""
         with self._changed:
             self._closed = True
             made, self._made, child = self._made, None, self._child
             self._changed.notify_all()
-        if child is not None:
-            child.kill()
+        self._cut(child)
+        end = time.monotonic() + JOIN_S
         for thread in (self._starter, self._watcher):
             if thread is not None and thread is not threading.current_thread():
-                thread.join()
+                thread.join(max(end - time.monotonic(), 0.0))
         if made is not None:
             made.close()
         self._child = None
@@ -147,7 +150,7 @@ class Supervised:
             if self._state == "idle" and not self._closed:
                 self._begin()
             while self._state == "starting" and self._starts == 1 and not self._closed:
-                self._changed.wait()
+                self._changed.wait(TICK_S)  # in slices: a signal is heard, and the watcher ends what takes too long
             if self._closed:
                 raise ModelError(f"The agent {self.name} is closed.", "Open the twin again.")
             if self._state == "down" and self._clock() >= self._next_try:
@@ -202,41 +205,52 @@ class Supervised:
         self._state, self._killed, self._child = "starting", "", None
         self._starts += 1
         self._began = time.monotonic()
-        self._starter = threading.Thread(target=self._start, daemon=True, name=f"twin-start-{self.name}")
+        self._starter = threading.Thread(target=self._start, args=(self._starts,), daemon=True,
+                                         name=f"twin-start-{self.name}")
         self._starter.start()
         if self._watcher is None:
             self._watcher = threading.Thread(target=self._watch, daemon=True, name=f"twin-watch-{self.name}")
             self._watcher.start()
         self._changed.notify_all()
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         factory, args, kwargs = self._how
         made, error = None, ""
         try:
-            made = self._isolated(*args, factory=factory, again=False, beat_s=BEAT_S, started=self._has, **kwargs) \
-                if self.apart else factory(*args, **kwargs)
+            made = self._isolated(*args, factory=factory, again=False, beat_s=BEAT_S, **kwargs,
+                                  started=partial(self._has, number)) if self.apart else factory(*args, **kwargs)
             self._known.update({name: getattr(made, name) for name in self._names if hasattr(made, name)})
         except TwinError as raised:
             error = self._killed or raised.what
         except Exception as raised:  # whatever a foreign factory raises: by its kind, its words may be anybody's
             error = f"{type(raised).__name__}."
         with self._changed:
-            if made is None:
+            if self._awaits(number) and made is None:
                 self._down(error)
-            elif not self._closed:
+            elif self._awaits(number):
                 self._made, self._state, self._up_since = made, "up", self._clock()
                 made = None
             self._changed.notify_all()
-        if made is not None:  # closed meanwhile
+        if made is not None:  # closed meanwhile, or given up
             made.close()
 
     _names: tuple[str, ...] = ()
 
-    def _has(self, child: Child) -> None:
+    def _awaits(self, number: int) -> bool:
+        return number == self._starts and self._state == "starting" and not self._closed
+
+    def _has(self, number: int, child: Child) -> None:
         with self._changed:
-            self._child = child
-            if self._closed:
+            if self._awaits(number):
+                self._child = child
+            else:
                 child.kill()
+
+    def _cut(self, child: Child | None) -> None:
+        """End what is there of a start: its process, or its connections."""
+        for end in (getattr(child, "kill", None), getattr(self._how[0], "cut", None)):
+            if end is not None:
+                end()
 
     def _down(self, error: str) -> None:
         """The caller holds the lock."""
@@ -279,28 +293,27 @@ class Supervised:
     def _look(self, now: float) -> None:
         """End what hangs, start what is due. The caller holds the lock."""
         child = self._child
+        limit = self._start_s if self._starts == 1 else max(self._start_s, START_S)
         if self._state == "down" and self._known and self._clock() >= self._next_try:
             self._begin()
+        elif self._state == "starting" and now - self._began > limit:
+            self._down(f"It did not start within {limit:g} s.")
+            self._cut(child)
         elif child is None or not child.runs or self._killed:
             return
         elif child.heard is not None and now - child.heard > self._silent_s:
-            self._kill(child, f"It did not answer for {self._silent_s:g} s.")
-        elif self._state == "starting" and now - self._began > self._start_s:
-            self._kill(child, f"It did not start within {self._start_s:g} s.")
+            self._killed = f"It did not answer for {self._silent_s:g} s."
         elif self._queue and now - self._moved > self._deadline_s:
-            self._kill(child, f"A call took longer than {self._deadline_s:g} s.")
-
-    def _kill(self, child: Child, why: str) -> None:
-        self._killed = why
-        child.kill()
+            self._killed = f"A call took longer than {self._deadline_s:g} s."
+        if self._killed and child is not None:
+            child.kill()
 
 
 class SupervisedEmbedder(Supervised):
     """An embedder, watched; see types.Embedder."""
 
     _isolated = IsolatedEmbedder
-    _names = ("id", "dim")
-    # The protocol wants plain attributes; they are known once it was up.
+    _names = ("id", "dim")  # the protocol wants plain attributes; they are known once it was up
     id: str = property(lambda self: self._shown("id"))  # type: ignore[assignment]
     dim: int = property(lambda self: self._shown("dim"))  # type: ignore[assignment]
 
