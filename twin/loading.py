@@ -148,7 +148,9 @@ class _Behind:
         if not self._embeds:
             return _remote(self._model, None, **how)
         from twin.engine.remote_embedding import RemoteEmbedder  # here: loads httpx
+        from twin.engine.remote_wire import Timeouts
 
+        how["timeouts"] = Timeouts(first_s=REACHED_S, between_s=REACHED_S, whole_s=2 * REACHED_S)  # a turn waits for it
         key = {name: value for name, value in url_options(self._model).items() if name == "key_env"}
         return RemoteEmbedder(*split_url(self._model), **{**how, **key})
 
