@@ -1,7 +1,6 @@
 """What a plan says a core takes, beside what llama.cpp itself says it would take."""
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,8 +8,7 @@ import pytest
 from tests import headers, tiny
 from tests.breakdown import accounts
 from tests.conftest import core_path
-from tests.engine import rpc
-from tests.engine.rpc import Worker, workers  # noqa: F401 - a fixture
+from tests.engine.rpc import Worker, four, workers  # noqa: F401 - fixtures
 from twin import buffers, layouts, shape
 from twin.buffers import PROCESSOR, Context
 from twin.engine import devices
@@ -80,18 +78,8 @@ def test_the_rule_that_spreads_layers_is_llama_cpps(tmp_path: Path) -> None:
     assert buffers.spread(4, (1, 1), 3) == (PROCESSOR, PROCESSOR, 0, 0, 1)
 
 
-@pytest.fixture
-def four(workers: list[Worker]) -> Iterator[list[Worker]]:  # noqa: F811
-    more = [rpc.start(), rpc.start()]
-    for worker in more:
-        rpc.wait(worker)
-    yield [*workers, *more]
-    for worker in more:
-        worker.kill()
-
-
 @pytest.mark.parametrize("split", [(1.0, 3.0), (13.0, 12.0, 12.0, 12.0)], ids=["two", "four"])
-def test_each_of_several_devices_takes_what_was_planned(split: tuple[float, ...], four: list[Worker],
+def test_each_of_several_devices_takes_what_was_planned(split: tuple[float, ...], four: list[Worker],  # noqa: F811
                                                         tmp_path: Path) -> None:
     """Layers, weights, keys and values, and scratch space, read back from llama.cpp, device by device."""
     size = "0.6B" if len(split) == 2 else "30B-A3B"

@@ -70,3 +70,16 @@ def workers() -> Iterator[list[Worker]]:
     finally:
         for worker in started:
             worker.kill()
+
+
+@pytest.fixture
+def four(workers: list[Worker]) -> Iterator[list[Worker]]:
+    """Four of them."""
+    more = [start(), start()]
+    try:
+        for worker in more:
+            wait(worker)
+        yield [*workers, *more]
+    finally:
+        for worker in more:
+            worker.kill()

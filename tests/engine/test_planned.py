@@ -1,7 +1,7 @@
 """A core that lies as planned: on workers of loopback as cards, read back, and planned anew when one is lost."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import core_path
-from tests.engine import rpc
-from tests.engine.rpc import Worker, workers  # noqa: F401 - a fixture
+from tests.engine.rpc import Worker, four, workers  # noqa: F401 - fixtures
 from tests.engine.test_devices import ASKED, LONG, alone, text  # noqa: F401 - a fixture
 from twin import layouts, planning, shape
 from twin.cards import processor
@@ -23,16 +22,6 @@ from twin.layouts import Want
 from twin.types import Answered, Event, Failed, Interrupted, Token
 
 WANT = Want(1024, 4)
-
-
-@pytest.fixture
-def four(workers: list[Worker]) -> Iterator[list[Worker]]:  # noqa: F811
-    more = [rpc.start(), rpc.start()]
-    for worker in more:
-        rpc.wait(worker)
-    yield [*workers, *more]
-    for worker in more:
-        worker.kill()
 
 
 def opened(workers: list[Worker], kind: str = "layers", want: Want = WANT) -> IsolatedEngine:  # noqa: F811
