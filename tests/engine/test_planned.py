@@ -80,7 +80,8 @@ def test_a_turn_that_loses_a_worker_fails_by_name_and_the_next_one_is_answered(
     planning.keep(Home(own_home), planning.Kept("smollm2-135m", Want(2048, 4), "layers", servers))
 
     def turn(twin: Twin, when_it_writes: Callable[[], object]) -> list[Event]:
-        events, seen = [], False
+        events: list[Event] = []
+        seen = False
         for event in twin.stream("How do I dry tomato seeds?", cancel=lambda: sum(
                 isinstance(one, Token) for one in events) > 4):
             events.append(event)
