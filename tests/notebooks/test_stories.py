@@ -92,7 +92,7 @@ def test_07_carries_away_what_may_leave_and_loses_what_is_taken_back() -> None:
     assert r"You say: “I live in \[place\] with my sister \[name\].”" in ran.printed
     assert "clean: True" in ran.printed
     assert "the next one names Maria: False" in ran.printed
-    assert ran.pictures == 2
+    assert ran.pictures == 3
 
 
 def test_08_shows_the_report_its_pictures_and_the_evidence() -> None:
