@@ -15,7 +15,7 @@ Kv = Literal["f16", "q8_0", "q4_0", "f32"]
 PROCESSOR = -1       # as a device: this machine's memory
 COPIES = 4           # of inputs, where several devices read several batches (ggml-backend.cpp: GGML_SCHED_MAX_COPIES)
 _PADDING = 256       # cells of a cache come in multiples of it
-_PER_32 = {"f16": 64, "f32": 128, "q8_0": 34, "q4_0": 18}  # bytes of 32 numbers
+PER_32 = {"f16": 64, "f32": 128, "q8_0": 34, "q4_0": 18}  # bytes of 32 numbers
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def kv_bytes(layer: Layer, context: Context) -> int:
     """Bytes of one layer's keys and values, or of its recurrent states."""
     if layer.state:
         return layer.state * context.n_seq
-    return (layer.k_width + layer.v_width) * _PER_32[context.kv] * cells(layer, context) // 32
+    return (layer.k_width + layer.v_width) * PER_32[context.kv] * cells(layer, context) // 32
 
 
 def kv(shape: Shape, context: Context) -> int:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from twin import buffers, speed
 from twin.buffers import PROCESSOR, Context, Load
 from twin.cards import Card
-from twin.placement import Placement
+from twin.placement import QUANTISED, Placement
 from twin.shape import Shape
 
 Kind = Literal["one", "layers", "rows", "utility", "replicas", "processor", "both"]
@@ -40,6 +40,11 @@ class Want:
     adapter_bytes: int = 0
     kv: buffers.Kv = "f16"
     flash: bool = False
+
+    @property
+    def has_flash(self) -> bool:
+        """Whether flash attention is on: a quantised cache has no other way (placement.fit)."""
+        return self.flash or self.kv in QUANTISED
 
 
 @dataclass(frozen=True)
@@ -158,8 +163,7 @@ def _ways(shape: Shape, asked: Want, cards: tuple[Card, ...], helpers: Sequence[
 
 
 def _context(want: Want, *, on_cards: bool) -> Context:
-    flash = want.flash or want.kv in ("q8_0", "q4_0")
-    return Context(want.context, _BATCH_ON_CARDS if on_cards else 128, kv=want.kv, flash=flash)
+    return Context(want.context, _BATCH_ON_CARDS if on_cards else 128, kv=want.kv, flash=want.has_flash)
 
 
 def _laid(kind: Kind, shape: Shape, want: Want, cards: tuple[Card, ...], on: Sequence[int],
@@ -211,7 +215,7 @@ def _split(shape: Shape, context: Context, used: Sequence[Card]) -> tuple[float,
 
 
 def _placement(used: Sequence[Card], split: tuple[float, ...], want: Want, n_gpu_layers: int) -> Placement:
-    flash: Literal["on", "off"] = "on" if want.flash or want.kv in ("q8_0", "q4_0") else "off"
+    flash: Literal["on", "off"] = "on" if want.has_flash else "off"
     if not used:
         return Placement(0, flash_attention=flash, kv_type=want.kv)
     servers = tuple(dict.fromkeys(card.server for card in used if card.server))
@@ -326,7 +330,7 @@ def _cost(made: Layout) -> int:
 def _change(make: Make, want: Want) -> dict[str, Any]:
     """The first that makes it fit: what changes no answer (flash attention), what changes it least (a cache of 8, then
     4 bits), less context, fewer roles with adapters. {} where nothing does."""
-    flash: dict[str, Any] = {} if _context(want, on_cards=False).flash else {"flash": True}
+    flash: dict[str, Any] = {} if want.has_flash else {"flash": True}
     tried: list[dict[str, Any]] = [flash, {"kv": "q8_0"}, {"kv": "q4_0"}]
     for keys in (keys for keys in tried if keys and keys.get("kv") != want.kv):
         if _LESS[keys.get("kv", want.kv)] <= _LESS[want.kv] and make(replace(want, **keys)).fits:

@@ -1,6 +1,7 @@
 """Planning: what fits on which devices, for Python, notebooks and the command line; and which plan a home keeps to."""
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import asdict, dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twin import cards, layouts, plan_text, shape
+from twin.buffers import PER_32
 from twin.catalog import Catalog
 from twin.errors import InputError, UsageError
 from twin.home import Home, write_atomically
@@ -109,7 +111,7 @@ def tokens(said: str) -> int:
 
 def cache(said: str) -> Any:
     """The form of keys and values that this names. Raises UsageError."""
-    if said not in ("f16", "q8_0", "q4_0", "f32"):
+    if said not in PER_32:
         raise UsageError(f"{said!r} is no kind of cache.", "Choose f16, q8_0 or q4_0.")
     return said
 
@@ -218,6 +220,4 @@ def _kept(found: dict[str, Any]) -> Kept:
 
 
 def _quoted(said: str) -> str:
-    import json  # here: a TOML basic string is a JSON one
-
-    return json.dumps(said, ensure_ascii=False)
+    return json.dumps(said, ensure_ascii=False)  # a TOML basic string is a JSON one

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from twin.buffers import Context
+from twin.buffers import PER_32, Context
 from twin.cards import Card, Range
 from twin.shape import Shape
 
@@ -55,8 +55,7 @@ def _range(seconds: Callable[[str], float]) -> Range:
 def _kv_token(shape: Shape, context: Context, layer: int, at: int) -> float:
     one = shape.layers[layer]
     seen = min(at, one.window) if one.window else at
-    numbers = {"f16": 2.0, "f32": 4.0, "q8_0": 34 / 32, "q4_0": 18 / 32}[context.kv]
-    return (one.k_width + one.v_width) * numbers * seen + one.state
+    return (one.k_width + one.v_width) * PER_32[context.kv] / 32 * seen + one.state
 
 
 def _token_s(shape: Shape, context: Context, cards: Sequence[Card], where: Sequence[int], at: int, rows: bool,
