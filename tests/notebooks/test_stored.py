@@ -38,7 +38,7 @@ def test_a_notebook_tells_a_story_between_its_cells(path: Path) -> None:
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
     code = [cell for cell in cells if cell.cell_type == "code"]
     assert len(cells) - len(code) >= len(code) / 2
-    assert re.search(r"plots\.|plt\.|twin\.panel|lineage", "".join(cell.source for cell in code)), "with pictures"
+    assert re.search(r"plots\.|plt\.|\.plot\(|twin\.panel|lineage", "".join(cell.source for cell in code)), "with pictures"
 
 
 def test_they_are_numbered_and_each_leads_to_the_next() -> None:

@@ -12,7 +12,9 @@ def test_the_arithmetic_of_cards_needs_no_model_at_all(no_core: None) -> None:
     ran = run("06")
     assert ran.pictures == 3
     assert "recommend" not in ran.printed
-    assert "qwen3-32b needs about" in ran.printed and "2 devices were planned, 1 is there" in ran.printed
+    told, = (one for one in ran.shown("text/markdown") if "300,000 tokens" in one)
+    assert "29.5 GB, shared by 16 roles" in told and "first choice: 2 cores, the roles shared out" in told.lower()
+    assert "qwen3-30b-a3b  f16" in ran.printed and "not loaded" in ran.printed
 
 
 @pytest.mark.notebook
