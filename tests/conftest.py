@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,10 +54,12 @@ def verdicts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, verdicts: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """No test ever touches the home of the person who runs it, or what they have tried."""
+    """No test ever touches the home of the person who runs it, or what their machine has tried or embedded."""
+    from twin import shipped
     from twin.engine import trial
 
     monkeypatch.setattr(trial, "cache_dir", lambda: verdicts)
+    monkeypatch.setattr(shipped, "cache_dir", lambda: verdicts)
     home = tmp_path / "home"
     monkeypatch.setenv("TWIN_HOME", str(home))
     monkeypatch.delenv("TWIN_MODEL", raising=False)
@@ -78,3 +81,18 @@ def smollm() -> Iterator[Any]:
     engine = LlamaEngine(core_path("smollm2-135m"), n_ctx=2048, trusted=True)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def imported_sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    """A home into which the command line imported the sample, and its report. Never to be changed: copy it."""
+    from tests.test_cli import document
+
+    home = tmp_path_factory.mktemp("imported")
+    return home, document("import", SAMPLE, home=home)
+
+
+@pytest.fixture
+def sample_home(imported_sample: tuple[Path, Any], tmp_path: Path) -> Path:
+    """A home of one's own with the sample in it: embedding that takes 20 s of one processor."""
+    return shutil.copytree(imported_sample[0], tmp_path / "sampled", symlinks=True)

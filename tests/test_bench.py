@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -21,7 +22,7 @@ from tests.engine.rpc import Worker, start, wait
 from twin.archive.ledger import Ledgers
 from twin.bench import Report, Shelf, Sizes, bench, run
 from twin.bench.measuring import interval
-from twin.bench.report import LARGEST, UNITS, load, parse
+from twin.bench.report import HIGHEST, LARGEST, UNITS, load, parse
 from twin.engine.isolated import IsolatedEngine
 from twin.engine.llama import LlamaEngine
 from twin.engine.scripted import ScriptedEngine
@@ -148,6 +149,21 @@ def test_what_does_not_fit_or_ends_early_is_left_out_and_named() -> None:
     assert any(one.startswith("council of 16") for one in short.left_out)
     assert "decode" not in {one.metric for one in silent.figures}
     assert "decode: 6 answers ended by themselves within 8 tokens" in silent.left_out
+
+
+def test_a_machine_that_was_busy_in_between_gets_a_wide_interval() -> None:
+    """Of two readings that differ the interval reached beyond what a report takes, and nothing came of the run."""
+    engine, slept = Timed(), cycle((0.0, 500.0))
+
+    def sleep() -> None:
+        engine.now += next(slept)
+
+    engine.hook = sleep
+    made = timed(engine, Sizes((128,), 16, 2, 2, 2, 128))
+
+    wide = [one for one in made.figures if one.metric == "prefill"]
+    assert [one.n for one in wide] == [2] and wide[0].low < 1 and wide[0].high == HIGHEST["tok/s"]
+    assert parse(made.to_json().encode(), "r.json") == made
 
 
 def test_what_is_stopped_keeps_what_is_complete() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
+from tests.conftest import SAMPLE
 
 
 def run(*words: str | Path, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,9 +28,9 @@ def document(*words: str | Path, home: Path, **environment: str) -> Any:
 
 
 @pytest.fixture(scope="module")
-def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    home = tmp_path_factory.mktemp("imported")
-    return home, document("import", SAMPLE, home=home)
+def imported(imported_sample: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    home, report = imported_sample
+    return shutil.copytree(home, tmp_path_factory.mktemp("copied") / "home"), report
 
 
 def test_the_sample_comes_in_whole_and_the_report_reconciles(imported: tuple[Path, Any]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.test_cli import SAMPLE, document, run
+from tests.test_cli import document, run
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(imported_sample: tuple[Path, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the sample and one version of its profile."""
-    place = tmp_path_factory.mktemp("profiled")
-    document("import", SAMPLE, home=place)
+    place = shutil.copytree(imported_sample[0], tmp_path_factory.mktemp("profiled") / "home")
     document("profile", home=place)
     return place
 
@@ -78,15 +78,14 @@ def test_bad_use_is_two_sentences_and_status_2(words: list[str], home: Path) -> 
     assert done.stderr.strip()
 
 
-def test_verify_passes_on_the_sample_and_names_the_claim_after_one_changed_character(tmp_path: Path) -> None:
-    document("import", SAMPLE, home=tmp_path)
-    made = document("profile", home=tmp_path)
-    assert run("verify", home=tmp_path).returncode == 0
+def test_verify_passes_on_the_sample_and_names_the_claim_after_one_changed_character(sample_home: Path) -> None:
+    made = document("profile", home=sample_home)
+    assert run("verify", home=sample_home).returncode == 0
     claim, quote = made["claims"][0], made["claims"][0]["evidence"][0]
-    with sqlite3.connect(tmp_path / "archive.sqlite") as db:
+    with sqlite3.connect(sample_home / "archive.sqlite") as db:
         db.execute("UPDATE messages SET text = substr(text, 1, ?1) || '#' || substr(text, ?1 + 2) "
                    "WHERE conversation = ?2 AND id = ?3", (quote["start"], quote["conversation"], quote["message"]))
-    done = run("verify", home=tmp_path)
+    done = run("verify", home=sample_home)
 
     assert done.returncode == 1
     assert claim["facet"] in done.stdout
@@ -119,25 +118,23 @@ def test_the_report_comes_as_text_markdown_and_a_page(home: Path, language: str,
     assert oct(page.stat().st_mode & 0o777) == "0o600"
 
 
-def test_a_decision_lasts_and_history_tells_what_changed(tmp_path: Path) -> None:
-    document("import", SAMPLE, home=tmp_path)
-    first = document("profile", home=tmp_path)["claims"][0]["facet"]
-    document("decide", "reject", first, home=tmp_path)
-    assert first not in [claim["facet"] for claim in document("profile", home=tmp_path)["claims"]]
-    kept = document("history", home=tmp_path)
-    found = document("history", kept[0]["version"], home=tmp_path)
+def test_a_decision_lasts_and_history_tells_what_changed(sample_home: Path) -> None:
+    first = document("profile", home=sample_home)["claims"][0]["facet"]
+    document("decide", "reject", first, home=sample_home)
+    assert first not in [claim["facet"] for claim in document("profile", home=sample_home)["claims"]]
+    kept = document("history", home=sample_home)
+    found = document("history", kept[0]["version"], home=sample_home)
 
     assert len(kept) == 2
     assert first in [claim["id"] for claim in found["went"]]
 
 
-def test_each_decision_is_answered_with_what_it_did_and_an_undo_with_what_is_back(tmp_path: Path) -> None:
-    document("import", SAMPLE, home=tmp_path)
-    name = document("profile", home=tmp_path)["claims"][0]["facet"]
-    said = {action: run("decide", action, name, *text, home=tmp_path).stderr for action, text in (
+def test_each_decision_is_answered_with_what_it_did_and_an_undo_with_what_is_back(sample_home: Path) -> None:
+    name = document("profile", home=sample_home)["claims"][0]["facet"]
+    said = {action: run("decide", action, name, *text, home=sample_home).stderr for action, text in (
         ("approve", []), ("edit", ["My own words."]), ("reject", []))}
-    document("profile", home=tmp_path)
-    back = [run("decide", "undo", name, home=tmp_path) for _ in range(4)]
+    document("profile", home=sample_home)
+    back = [run("decide", "undo", name, home=sample_home) for _ in range(4)]
 
     for action, words in (("approve", "counts as your own word"), ("edit", "your words"), ("reject", "no profile")):
         assert words in said[action]
@@ -148,19 +145,18 @@ def test_each_decision_is_answered_with_what_it_did_and_an_undo_with_what_is_bac
     assert [done.returncode for done in back] == [0, 0, 0, 2]
 
 
-def test_a_portrait_is_audited_and_confirmed_words_count(tmp_path: Path) -> None:
-    document("import", SAMPLE, home=tmp_path)
+def test_a_portrait_is_audited_and_confirmed_words_count(sample_home: Path, tmp_path: Path) -> None:
     portrait = tmp_path / "portrait.txt"
     portrait.write_text('You are a rare genius.\nYou ask: "How does a greenhouse design itself anew each spring?"\n',
                         encoding="utf-8")
-    before = document("audit-portrait", portrait, home=tmp_path)
-    told = run("audit-portrait", portrait, home=tmp_path)
-    after = document("audit-portrait", portrait, "--confirm", "all", home=tmp_path)
+    before = document("audit-portrait", portrait, home=sample_home)
+    told = run("audit-portrait", portrait, home=sample_home)
+    after = document("audit-portrait", portrait, "--confirm", "all", home=sample_home)
 
     assert before["sentences"][0]["verdict"] == "no evidence"
     assert (before["added"], after["added"]) == (0, 1)
     assert "--confirm" in told.stderr
-    asked = [one["evidence"]["quote"] for one in document("profile", home=tmp_path)["questions"]]
+    asked = [one["evidence"]["quote"] for one in document("profile", home=sample_home)["questions"]]
     assert "How does a greenhouse design itself anew each spring?" in asked
 
 

@@ -391,6 +391,11 @@ import twin.leaving
 from twin.chat import Twin
 from twin.engine.scripted import ScriptedEngine
 folder, form = Path(sys.argv[1]), sys.argv[2]
+home = shutil.copytree(folder / "home", folder / "warm" / "home")
+with Twin.open(home, engine=ScriptedEngine(lambda _: "Yes.")) as warm:  # what is read once: not by each child
+    warm.embedder = warm.memory.embedder = None
+    warm.export(form, path=folder / "warm" / "out", language="ru")
+assert "lancedb" not in sys.modules, "its threads would not outlive a fork"
 for n in count(1):
     passed = count(1)
     child = os.fork()

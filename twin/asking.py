@@ -26,7 +26,8 @@ from twin.prompt_view import PromptView, view
 from twin.records import Records
 from twin.role_book import RoleBook
 from twin.roles import Role, RoleMap
-from twin.router import Router, cleaned
+from twin.router import Router, cleaned, shipped_texts
+from twin.shipped import Shipped
 from twin.types import (
     Adapter,
     Answered,
@@ -101,7 +102,8 @@ class Asking(Deliberating):
                 if one.label in role_map.ids or one.label == NOBODY}
         router, known = kept or (None, {})
         if router is None or router.role_map.version != role_map.version or not known.keys() <= said.keys():
-            return Router(role_map, embedder, corrections=list(said.items())), said
+            reads = Shipped(embedder, shipped_texts) if embedder else None
+            return Router(role_map, reads, corrections=list(said.items())), said
         for question, label in said.items():
             if known.get(question) != label:
                 router.learn(question, label)

@@ -219,6 +219,17 @@ def _nobodys(examples: Sequence[str], count: int) -> list[str]:
     return found
 
 
+def shipped_texts() -> frozenset[str]:
+    """What is read of every example that comes with twin, of roles and of nobody; Russian ones by their gloss too."""
+    shelf = _shelf("labelled.toml")
+    texts = {text for role in _seed() for text in role.examples}
+    texts.update(text for label in (*(role.id for role in _seed()), NONE) for said in shelf[label].values()
+                 for text in said)
+    texts.update(text for said in _shelf("none.toml").values() for text in said)
+    read = {_request(text) for text in texts}
+    return frozenset(read | {gloss(text) for text in read})
+
+
 def _labelled(role: Role) -> list[str]:
     """What was labelled by the purpose of a seed role, where it still has that: the half that is not for measuring."""
     seed = next((one for one in _seed() if one.id == role.id), None)

@@ -7,6 +7,7 @@ import json
 import math
 import multiprocessing
 import random
+import shutil
 import stat
 import subprocess
 import sys
@@ -159,22 +160,31 @@ def test_stopped_before_its_first_step_there_is_no_adapter(core: Path, tmp_path:
     assert files(tmp_path) == set()
 
 
+@pytest.fixture(scope="module")
+def begun(core: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was stopped after five steps. To be copied."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("begun")
+    training.train(planned(core), folder, cancel=after(5))
+    return folder
+
+
 @pytest.mark.parametrize(("other", "reason"), [
     ({"settings": replace(EXACT, rate=2e-2)}, "rate 0.01 there, 0.02 here"),
     ({"shape": replace(SHAPE, rank=2)}, "rank 4 there, 2 here"),
     ({"learn": samples(18, 5)}, "data "), ({"held": samples(6, 5)}, "data "),
 ])
-def test_a_checkpoint_of_something_else_is_refused_with_the_reason(core: Path, tmp_path: Path, other: dict[str, Any],
-                                                                   reason: str) -> None:
-    training.train(planned(core), tmp_path, cancel=after(5))
+def test_a_checkpoint_of_something_else_is_refused_with_the_reason(core: Path, begun: Path, tmp_path: Path,
+                                                                   other: dict[str, Any], reason: str) -> None:
+    run = shutil.copytree(begun, tmp_path / "run")
     with pytest.raises(UsageError, match=reason):
-        training.train(planned(core, **other), tmp_path)
+        training.train(planned(core, **other), run)
 
-    assert training.train(planned(core, **other), tmp_path, fresh=True, cancel=after(3)).steps < 4
+    assert training.train(planned(core, **other), run, fresh=True, cancel=after(3)).steps < 4
 
 
-def test_a_checkpoint_of_another_base_is_refused(core: Path, tmp_path: Path) -> None:
-    training.train(planned(core), tmp_path / "run", cancel=after(5))
+def test_a_checkpoint_of_another_base_is_refused(begun: Path, tmp_path: Path) -> None:
+    shutil.copytree(begun, tmp_path / "run")
     with pytest.raises(UsageError, match=r"something else: base \w+ there, \w+ here\."):
         training.train(planned(tiny.core(tmp_path / "other.gguf", seed=3)), tmp_path / "run")
 

@@ -15,7 +15,7 @@ from random import Random
 from statistics import median, stdev
 
 from twin.bench.machine_told import Told, told
-from twin.bench.report import UNITS, Figure, Method, Metric, Report, line, middle, predicted
+from twin.bench.report import HIGHEST, UNITS, Figure, Method, Metric, Report, line, middle, predicted
 from twin.errors import CannotDo, ContextFull, PromptTooLong, UsageError
 from twin.prompt import plain
 from twin.types import Engine, Piece, Progress, Prompt, Sampling, Usage, never
@@ -147,6 +147,7 @@ class _Bench:
                 self.left_out.append(f"{metric} at {at}: read {len(readings)} times, which gives no interval")
                 continue
             low, value, high = interval(readings)
+            high = max(value, min(high, HIGHEST[UNITS[metric]]))  # of two readings that differ it reaches anywhere
             yield Figure(metric=metric, unit=UNITS[metric], value=value, low=low, high=high,
                          n=len(readings), at=at)
 

@@ -1,0 +1,85 @@
+"""The vectors of the examples that ship with twin: made once on a machine, then read (3 s of every first answer).
+
+Only of texts that everybody has: what a person wrote, their corrections among it, leaves no vector outside the home.
+The file holds no text: for each one its sha256 and its vector, and at the end the sha256 of all of that.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twin.errors import HomeError
+from twin.home import cache_dir, write_atomically
+from twin.types import Embedder
+
+_DIGEST = 32  # bytes of a sha256
+_SAME = 0.999  # cosine from which the embedder counts as the one that made the file
+
+
+class Shipped:
+    """An embedder that remembers the vectors of `texts()`, which ship with twin; others are embedded anew each time.
+
+    The file is trusted once the first vector asked of it is what the embedder makes now: another model under the same
+    name, or another build of it, makes the file anew. One that cannot be read or written costs the time only.
+    """
+
+    def __init__(self, embedder: Embedder, texts: Callable[[], Collection[str]], folder: Path | None = None) -> None:
+        self.embedder, self.id, self.dim, self._texts = embedder, embedder.id, embedder.dim, texts
+        self.path = (folder or cache_dir() / "examples") / f"{sha256(embedder.id.encode()).hexdigest()[:16]}.bin"
+        self._row = np.dtype([("text", np.uint8, (_DIGEST,)), ("vector", np.float32, (self.dim,))])
+        self._kept: dict[bytes, NDArray[np.float32]] | None = None
+
+    def __repr__(self) -> str:
+        return f"Shipped({self.embedder!r})"
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One unit vector of `dim` floats for each text, in their order. Raises what the embedder raises."""
+        names = [_name(text) for text in texts]
+        if self._kept is None:
+            self._kept = self._trusted(dict(zip(names, texts, strict=True)))
+        kept = self._kept
+        new = {name: text for name, text in zip(names, texts, strict=True) if name not in kept}
+        made = dict(zip(new, self.embedder.embed(list(new.values())), strict=True)) if new else {}
+        if len(new) > 1:  # a lone text is a message, never worth asking what ships
+            ships = {_name(text) for text in self._texts()} & new.keys()
+            kept.update((name, np.array(made[name], np.float32)) for name in ships)
+            if ships:
+                self._write(kept)
+        return [made[name] if name in made else kept[name].tolist() for name in names]
+
+    def _trusted(self, asked: dict[bytes, str]) -> dict[bytes, NDArray[np.float32]]:
+        """What the file holds, where the embedder still makes the same of one text that is asked for."""
+        kept = self._read()
+        known = next((name for name in asked if name in kept), None)
+        if known is None:
+            return kept
+        again = np.array(self.embedder.embed([asked[known]])[0], np.float32)
+        return kept if float(again @ kept[known]) > _SAME else {}
+
+    def _read(self) -> dict[bytes, NDArray[np.float32]]:
+        try:
+            data = self.path.read_bytes()
+        except OSError:
+            return {}
+        body, end = data[:-_DIGEST], data[-_DIGEST:]
+        if sha256(body).digest() != end or len(body) % self._row.itemsize:
+            return {}
+        rows = np.frombuffer(body, self._row)
+        return {row["text"].tobytes(): row["vector"].copy() for row in rows}
+
+    def _write(self, kept: dict[bytes, NDArray[np.float32]]) -> None:
+        rows = np.zeros(len(kept), self._row)
+        rows["text"] = np.array([list(name) for name in kept], np.uint8)
+        rows["vector"] = np.array(list(kept.values()))
+        body = rows.tobytes()
+        with suppress(HomeError):
+            write_atomically(self.path, body + sha256(body).digest(), durable=False)
+
+
+def _name(text: str) -> bytes:
+    return sha256(text.encode("utf-8", "surrogatepass")).digest()
