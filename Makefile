@@ -4,13 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TWIN   := $(BIN)/twin
+SERVER ?= $(VENV)/llama.cpp/bin/llama-server
 
 # RPC lets tests split a core over several devices on a machine without a GPU.
 # Another backend: make setup CMAKE_ARGS="-DGGML_RPC=ON -DGGML_CUDA=on"
 export CMAKE_ARGS ?= -DGGML_RPC=ON
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help setup cores qwen demo check test test-qwen test-browser fuzz bench bench-qwen llama-server chat lab clean
+.PHONY: help setup cores qwen demo check test test-qwen test-server test-browser fuzz bench bench-qwen llama-server chat lab clean
 
 help:            ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -42,11 +43,14 @@ test: check cores ## everything but the big core and what takes long, offline: r
 test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it, and what takes long on the small one
 	$(BIN)/pytest -m "qwen or slow" --timeout 1800
 
+test-server: cores $(SERVER) ## a core behind llama.cpp's own server, built from the sources of our engine (10 minutes)
+	$(BIN)/pytest -m llama_server
+
 test-browser: cores ## all notebooks in a kernel, and JupyterLab as a person uses it; needs the system's chromium
 	$(BIN)/pytest -m "(browser or notebook) and not qwen"
 
 fuzz: cores      ## the property tests with many more examples, and 10,000 damaged model files
-	TWIN_FUZZ=2000 $(BIN)/pytest -m "hypothesis and not (qwen or slow or browser or notebook)" --timeout 1800
+	TWIN_FUZZ=2000 $(BIN)/pytest -m "hypothesis and not (qwen or slow or llama_server or browser or notebook)" --timeout 1800
 	TWIN_FUZZ=2000 $(BIN)/pytest tests/engine/test_trial.py -k damaged --timeout 1800
 
 # Run these alone: on 2 cores any other program falsifies them.
@@ -71,7 +75,6 @@ bench-qwen: qwen ## the same on the big core, and whether roles guide as well wh
 	$(BIN)/python -m tests.bench.council run
 	$(BIN)/python -m tests.bench.council cost
 
-SERVER ?= $(VENV)/llama.cpp/bin/llama-server
 llama-server: $(SERVER) ## llama.cpp's own server, from the sources of our engine: what conversations are compared with
 
 $(SERVER): $(READY)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from twin import roles
+from twin.errors import DeviceLost
 from twin.router import Router, shipped_texts
 from twin.shipped import Shipped
 
@@ -26,9 +27,9 @@ class Counting:
         self.asked += texts
         rows = []
         for text in texts:
-            row = np.full(self.dim, .1)
+            row = np.full(8, .1)
             for letter in text:
-                row[(ord(letter) + self.turn) % self.dim] += 1
+                row[(ord(letter) + self.turn) % 8] += 1
             rows.append((row / np.linalg.norm(row)).tolist())
         return rows
 
@@ -100,3 +101,23 @@ def test_all_that_the_seed_roles_are_routed_by_ships(message: str, tmp_path: Pat
 
     assert len(first.asked) > 200
     assert len(second.asked) <= 2, "one to compare, and the message"
+
+
+def test_an_embedder_is_asked_nothing_before_it_is_needed_and_one_that_is_down_is_asked_again(tmp_path: Path) -> None:
+    class Down(Counting):
+        up = False
+
+        @property
+        def dim(self) -> int:  # type: ignore[override]
+            if not self.up:
+                raise DeviceLost("It is down.", "Wait.")
+            return 8
+
+    embedder = Down()
+    kept = reads(tmp_path, embedder)
+    with pytest.raises(DeviceLost):
+        kept.embed(SHIPS)
+    embedder.up = True
+
+    assert np.allclose(kept.embed(SHIPS), Counting().embed(SHIPS), atol=1e-6)
+    assert (kept.id, kept.dim) == ("counting", 8)

@@ -29,10 +29,13 @@ class Shipped:
     """
 
     def __init__(self, embedder: Embedder, texts: Callable[[], Collection[str]], folder: Path | None = None) -> None:
-        self.embedder, self.id, self.dim, self._texts = embedder, embedder.id, embedder.dim, texts
-        self.path = (folder or cache_dir() / "examples") / f"{sha256(embedder.id.encode()).hexdigest()[:16]}.bin"
-        self._row = np.dtype([("text", np.uint8, (_DIGEST,)), ("vector", np.float32, (self.dim,))])
+        self.embedder, self._texts = embedder, texts
+        self._folder = folder or cache_dir() / "examples"
         self._kept: dict[bytes, NDArray[np.float32]] | None = None
+
+    # Asked when they are needed: to tell its name an embedder may have to be loaded, or started.
+    id: str = property(lambda self: self.embedder.id)  # type: ignore[assignment]
+    dim: int = property(lambda self: self.embedder.dim)  # type: ignore[assignment]
 
     def __repr__(self) -> str:
         return f"Shipped({self.embedder!r})"
@@ -47,8 +50,8 @@ class Shipped:
         made = dict(zip(new, self.embedder.embed(list(new.values())), strict=True)) if new else {}
         if len(new) > 1:  # a lone text is a message, never worth asking what ships
             ships = {_name(text) for text in self._texts()} & new.keys()
-            kept.update((name, np.array(made[name], np.float32)) for name in ships)
             if ships:
+                self._kept = kept = kept | {name: np.array(made[name], np.float32) for name in ships}
                 self._write(kept)
         return [made[name] if name in made else kept[name].tolist() for name in names]
 
@@ -61,15 +64,23 @@ class Shipped:
         again = np.array(self.embedder.embed([asked[known]])[0], np.float32)
         return kept if float(again @ kept[known]) > _SAME else {}
 
+    @property
+    def _path(self) -> Path:
+        return self._folder / f"{sha256(self.id.encode()).hexdigest()[:16]}.bin"
+
+    @property
+    def _row(self) -> np.dtype[np.void]:
+        return np.dtype([("text", np.uint8, (_DIGEST,)), ("vector", np.float32, (self.dim,))])
+
     def _read(self) -> dict[bytes, NDArray[np.float32]]:
         try:
-            data = self.path.read_bytes()
+            data = self._path.read_bytes()
         except OSError:
             return {}
-        body, end = data[:-_DIGEST], data[-_DIGEST:]
-        if sha256(body).digest() != end or len(body) % self._row.itemsize:
+        body, end, row = data[:-_DIGEST], data[-_DIGEST:], self._row
+        if sha256(body).digest() != end or len(body) % row.itemsize:
             return {}
-        rows = np.frombuffer(body, self._row)
+        rows = np.frombuffer(body, row)
         return {row["text"].tobytes(): row["vector"].copy() for row in rows}
 
     def _write(self, kept: dict[bytes, NDArray[np.float32]]) -> None:
@@ -78,7 +89,7 @@ class Shipped:
         rows["vector"] = np.array(list(kept.values()))
         body = rows.tobytes()
         with suppress(HomeError):
-            write_atomically(self.path, body + sha256(body).digest(), durable=False)
+            write_atomically(self._path, body + sha256(body).digest(), durable=False)
 
 
 def _name(text: str) -> bytes:

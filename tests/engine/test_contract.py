@@ -13,7 +13,7 @@ import pytest
 
 from tests import tiny
 from tests.conftest import core_path
-from tests.engine.openai_server import MODEL, N_CTX, smollm_server  # noqa: F401 - a fixture
+from tests.engine.openai_server import MODEL, N_CTX, smollm_llama_server, smollm_server  # noqa: F401 - fixtures
 from twin.engine.isolated import IsolatedEngine
 from twin.engine.llama import LlamaEngine
 from twin.engine.remote import RemoteEngine
@@ -28,6 +28,7 @@ SCHEMA = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}
 
 @pytest.fixture(scope="module", params=["scripted", "qwen2", "qwen3moe", "qwen35", "isolated", "smollm2",
                                         "remote", "remote chat",
+                                        pytest.param("llama-server", marks=pytest.mark.llama_server),
                                         pytest.param("qwen", marks=pytest.mark.qwen)])
 def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     if request.param == "scripted":
@@ -36,9 +37,12 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "smollm2":
         yield request.getfixturevalue("smollm")
         return
-    if request.param.startswith("remote"):
+    if request.param == "llama-server":  # it tells its form and its context
+        remote = RemoteEngine(request.getfixturevalue("smollm_llama_server"))
+    elif request.param.startswith("remote"):
         url, family = request.getfixturevalue("smollm_server"), "chatml" if request.param == "remote" else None
         remote = RemoteEngine(url, MODEL, family=family, n_ctx=N_CTX)
+    if request.param in ("llama-server", "remote", "remote chat"):
         yield remote
         remote.close()
         return
