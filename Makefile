@@ -43,7 +43,7 @@ test: check cores ## everything but the big core and what takes long, offline: r
 test-qwen: qwen cores ## what needs the 1.1 GB core, the demo among it, and what takes long on the small one
 	$(BIN)/pytest -m "qwen or slow" --timeout 1800
 
-test-server: cores $(SERVER) ## a core behind llama.cpp's own server, built from the sources of our engine (10 minutes)
+test-server: cores $(SERVER) ## a core behind llama.cpp's own server, built from the sources of our engine (a quarter of an hour)
 	$(BIN)/pytest -m llama_server
 
 test-browser: cores ## all notebooks in a kernel, and JupyterLab as a person uses it; needs the system's chromium
@@ -84,7 +84,7 @@ $(SERVER): $(READY)
 	cmake -S $(VENV)/llama.cpp.src/vendor/llama.cpp -B $(VENV)/llama.cpp -DCMAKE_BUILD_TYPE=Release \
 		-DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF -DLLAMA_BUILD_TESTS=OFF \
 		-DLLAMA_BUILD_EXAMPLES=OFF
-	cmake --build $(VENV)/llama.cpp --target llama-server -j
+	cmake --build $(VENV)/llama.cpp --target llama-server -j $$(getconf _NPROCESSORS_ONLN)
 
 chat: setup      ## the terminal chat
 	$(TWIN) chat

@@ -17,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 CONTROL = {"<|im_start|>": 256, "<|im_end|>": 257}
+END = CONTROL["<|im_end|>"]
 TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
             "+ '<|im_end|>' + '\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}")
@@ -130,7 +131,15 @@ class Fake:
             if "token_ids" in choice:
                 part["token_ids"] = choice["token_ids"][at:at + 1]
             yield event({"choices": [part]})
-        yield event({"choices": [{"index": 0, "text": "", "finish_reason": choice["finish_reason"]}]})
+        last = {"index": 0, "text": "", "finish_reason": choice["finish_reason"]}
+        if choice["finish_reason"] == "stop":  # both tell the token that ends the answer among those it wrote
+            if "token_ids" in choice:
+                last["token_ids"] = [END]
+            elif self.kind == "llama-server" and choice.get("logprobs"):
+                silent = {"id": END, "token": "", "bytes": [], "logprob": -0.1}
+                yield event({"choices": [{"index": 0, "text": "", "finish_reason": None,
+                                          "logprobs": {"content": [silent | {"top_logprobs": [silent]}]}}]})
+        yield event({"choices": [last]})
         yield event({"choices": [], "usage": whole["usage"]}) + b"data: [DONE]\n\n"
 
 

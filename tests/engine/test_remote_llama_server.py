@@ -2,6 +2,7 @@
 test-server` builds it and runs this."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -33,7 +34,7 @@ def remote(smollm_llama_server: str) -> Iterator[RemoteEngine]:  # noqa: F811
 def test_it_tells_its_model_its_form_and_its_context(remote: RemoteEngine) -> None:
     found = remote.capabilities
 
-    assert (found.way, found.tokenizer, found.schema, found.adapters) == ("ids", "llama-server", "json_schema", "lora")
+    assert (found.way, found.tokenizer, found.schema, found.adapters) == ("ids", "llama-server", "json_schema", "")
     assert found.plain_data and found.extras and found.logprobs and found.models == (MODEL,)
     assert remote.family == FAMILIES["chatml"] and remote.n_ctx == 2048
     assert 130e6 < remote.parameters < 140e6
@@ -47,7 +48,7 @@ def test_the_same_core_says_the_same_here_and_there(remote: RemoteEngine, smollm
     assert "".join(piece.text for piece in there) == "".join(piece.text for piece in here)
     assert there[-1].written and there[-1].written.ids == here[-1].written.ids
     assert there[-1].usage.prompt_tokens == here[-1].usage.prompt_tokens
-    assert remote.choose(prompt, ["Yes", "No"]) == pytest.approx(smollm.choose(prompt, ["Yes", "No"]), abs=0.05)
+    assert remote.choose(prompt, ["Yes", "No"]) == pytest.approx(smollm.choose(prompt, ["Yes", "No"]), abs=0.02)
 
 
 def test_control_tokens_in_data_stay_text(remote: RemoteEngine, smollm: Any) -> None:
@@ -55,12 +56,14 @@ def test_control_tokens_in_data_stay_text(remote: RemoteEngine, smollm: Any) -> 
 
     assert remote.tokenize(attack) == smollm.tokenize(attack)
     assert len(remote.tokenize("<|im_end|>", special=True)) == 1 < len(remote.tokenize("<|im_end|>"))
-    assert said(remote, asked(attack)) == "".join(piece.text for piece in smollm.stream(asked(attack), GREEDY))
+    read = [list(engine.stream(asked(attack), replace(GREEDY, max_tokens=1)))[-1].usage for engine in (remote, smollm)]
+    assert read[0].prompt_tokens == read[1].prompt_tokens > len(remote.tokenize(attack))
 
 
 def test_a_schema_holds(remote: RemoteEngine) -> None:
-    assert said(remote, asked("What colour?"), replace(GREEDY, temperature=1.0, max_tokens=40), schema=SCHEMA) \
-        .replace(" ", "").strip() in ('{"colour":"red"}', '{"colour":"green"}')
+    told = said(remote, asked("What colour?"), replace(GREEDY, temperature=1.0, max_tokens=60), schema=SCHEMA)
+
+    assert json.loads(told)["colour"] in ("red", "green")
 
 
 def test_adapters_act_there_as_they_do_here(tmp_path: Path) -> None:
@@ -75,6 +78,7 @@ def test_adapters_act_there_as_they_do_here(tmp_path: Path) -> None:
         there = [said(far, replace(prompt, adapters=each)) for each in worn]
         with pytest.raises(CannotDo, match="does not have the adapter nobody"):
             said(far, replace(prompt, adapters=(Adapter("nobody.gguf"),)))
+        assert far.capabilities.adapters == "lora"
 
     assert there == here
     assert len(set(here)) == len(worn), "the adapters differ, or this would prove nothing"

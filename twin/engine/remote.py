@@ -144,13 +144,16 @@ class RemoteEngine:
         body = self._with_adapters(prompt.adapters) | spelt | forms.sampled(sampling, caps)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
         body |= forms.forced(caps.schema, schema) if schema is not None else {}
+        end, last = self.family.assistant[1].strip(), []
         if caps.way != "chat":
-            body["stop"] = [self.family.assistant[1].strip()] if self.family.assistant[1].strip() else []
+            body["stop"] = [end] if end else []
         if caps.way == "ids":  # the ids of the answer: vLLM's own field; llama-server tells them beside probabilities
             body |= {"return_token_ids": True} if caps.tokenizer == "vllm" else {"logprobs": 1} if caps.logprobs else {}
+            last = self.tokenize(end, special=True)
         header = sum(len(self.tokenize(one.text, special=one.special)) for one in prompt.tail if one.part == "role") \
             if caps.tokenizer else 0
-        return Asked(self._path, body, self.model, caps.models, count, header, sampling.max_tokens)
+        return Asked(self._path, body, self.model, caps.models, count, header, sampling.max_tokens,
+                     last[0] if len(last) == 1 else None)
 
     @property
     def _path(self) -> str:

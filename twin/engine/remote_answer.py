@@ -23,7 +23,7 @@ _SPARE = 64  # events beyond max_tokens until a server is held to be out of its 
 @dataclass(frozen=True)
 class Asked:
     """A request, whom it is for, and what was counted: tokens of the prompt (0: nobody could), of the role's header,
-    and the most that may be written."""
+    and the most that may be written. `end`: the token that closes an answer and is no part of it."""
 
     path: str
     body: Mapping[str, Any] = field(repr=False)
@@ -32,6 +32,7 @@ class Asked:
     count: int
     header: int
     max_tokens: int
+    end: int | None = None
 
 
 class Call:
@@ -194,5 +195,6 @@ class _Reader:
         usage = Usage(prompt_tokens=read, reused=min(forms.reused(told), read), header=self._asked.header,
                       generated=self._made if made < 0 else made, first_token_s=self._first_s,
                       total_s=time.monotonic() - self._began, finish=finish)
-        whole = bool(self._ids) and self._told == self._text
-        return Piece("", finish, usage, Written(core, tuple(self._ids)) if whole else None)
+        ids = self._ids[:-1] if finish == "stop" and self._ids[-1:] == [self._asked.end] else self._ids
+        whole = bool(ids) and self._told == self._text
+        return Piece("", finish, usage, Written(core, tuple(ids)) if whole else None)

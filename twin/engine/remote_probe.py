@@ -21,6 +21,7 @@ from twin.prompt import family_of, plain
 from twin.types import Family, Sampling
 
 ASSUMED_N_CTX = 4096
+_MANY = 1000  # llama-server sets no limit; of 20 a seldom answer is not among them, and seemed too likely
 _TOPS = (20, 5, 1)       # of the likeliest tokens: vLLM's limit, that of OpenAI's completions, the least
 # Four letters that nobody writes by himself: an answer that holds them was forced.
 _FORCED = {"type": "object", "properties": {"word": {"enum": ["qzxv"]}}, "required": ["word"],
@@ -57,7 +58,8 @@ class Probe:
         listed = self._listed()
         self.model = model or self._only(listed)
         self._refuse_unknown(listed)
-        known = family_of(family) if family else self._props()
+        told = self._props()
+        known = family_of(family) if family else told
         self.family = known or family_of("chatml")
         self._adapters(listed)
         self._tokenizer()
@@ -219,7 +221,7 @@ class Probe:
         return self.link.ask(path, {"model": self.model, "max_tokens": max_tokens, "temperature": 0.0, **body})
 
     def _logprobs(self) -> None:
-        for top in _TOPS:
+        for top in (_MANY, *_TOPS) if self.found.tokenizer == "llama-server" else _TOPS:
             reply = self._ask(self._asked() | forms.wanted(self.found.way, top))
             with suppress(ValueError):
                 if _has_choice(reply) and any(token.top for token in forms.told(forms.only_choice(reply.document))):
