@@ -68,6 +68,14 @@ def test_another_embedder_of_the_same_name_makes_the_file_anew(tmp_path: Path) -
     assert after.asked == [SHIPS[0]]
 
 
+def test_a_file_is_not_believed_before_something_of_it_was_compared(tmp_path: Path) -> None:
+    reads(tmp_path, Counting()).embed(SHIPS)
+    turned = reads(tmp_path, Counting(turn=3))
+    turned.embed(["a message"])
+
+    assert np.allclose(turned.embed(SHIPS), Counting(turn=3).embed(SHIPS), atol=1e-6)
+
+
 @pytest.mark.parametrize("damage", [b"", b"\0" * 7, b"\0" * 32, b"\0" * 400])
 def test_a_damaged_file_costs_the_time_only(damage: bytes, tmp_path: Path) -> None:
     reads(tmp_path, Counting()).embed(SHIPS)

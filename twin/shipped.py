@@ -31,7 +31,7 @@ class Shipped:
     def __init__(self, embedder: Embedder, texts: Callable[[], Collection[str]], folder: Path | None = None) -> None:
         self.embedder, self._texts = embedder, texts
         self._folder = folder or cache_dir() / "examples"
-        self._kept: dict[bytes, NDArray[np.float32]] | None = None
+        self._kept: dict[bytes, NDArray[np.float32]] = {}  # what this embedder made, or makes the same
 
     # Asked when they are needed: to tell its name an embedder may have to be loaded, or started.
     id: str = property(lambda self: self.embedder.id)  # type: ignore[assignment]
@@ -43,7 +43,7 @@ class Shipped:
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One unit vector of `dim` floats for each text, in their order. Raises what the embedder raises."""
         names = [_name(text) for text in texts]
-        if self._kept is None:
+        if not self._kept:
             self._kept = self._trusted(dict(zip(names, texts, strict=True)))
         kept = self._kept
         new = {name: text for name, text in zip(names, texts, strict=True) if name not in kept}
@@ -60,7 +60,7 @@ class Shipped:
         kept = self._read()
         known = next((name for name in asked if name in kept), None)
         if known is None:
-            return kept
+            return {}
         again = np.array(self.embedder.embed([asked[known]])[0], np.float32)
         return kept if float(again @ kept[known]) > _SAME else {}
 
