@@ -80,7 +80,7 @@ def test_06_answers_what_fits_and_reads_from_the_file_what_the_catalogue_says() 
     ran = run("06")
     assert sum("29.5 GB, shared by 16 roles" in one for one in ran.shown("text/markdown")) == 1
     assert len(ran.shown("text/markdown")) == 4
-    assert ran.pictures == 1
+    assert ran.pictures == 3
     told = re.findall(r"([\d,]+) bytes a token by its header, ([\d,]+) by the catalogue", ran.printed)
     assert told
     assert all(header == catalogue for header, catalogue in told)
