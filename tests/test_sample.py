@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-SAMPLE = Path(__file__).parent.parent / "notebooks" / "sample"
+from tests.conftest import SAMPLE
+
 NOTES = sorted((SAMPLE / "nexus").glob("*.md"))
 DAMAGED = SAMPLE / "nexus" / "August blackout.md"
 SOUND = [path for path in NOTES if path != DAMAGED]

@@ -101,6 +101,17 @@ def test_a_lone_message_is_never_asked_after(tmp_path: Path) -> None:
     Shipped(Counting(), never, tmp_path).embed(["What next?"])
 
 
+def test_a_few_own_examples_among_what_ships_cost_nothing_but_themselves(tmp_path: Path) -> None:
+    reads(tmp_path, Counting()).embed(SHIPS)
+
+    def never() -> tuple[str, ...]:
+        raise AssertionError
+
+    embedder = Counting()
+    Shipped(embedder, never, tmp_path).embed([*SHIPS, "my own words"])
+    assert embedder.asked == [SHIPS[0], "my own words"]
+
+
 @pytest.mark.parametrize("message", ["How should I split this system into parts?", "Проверь мою гипотезу на ошибки"])
 def test_all_that_the_seed_roles_are_routed_by_ships(message: str, tmp_path: Path) -> None:
     first, second = Counting(), Counting()

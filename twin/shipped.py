@@ -18,6 +18,7 @@ from twin.home import cache_dir, write_atomically
 from twin.types import Embedder
 
 _DIGEST = 32  # bytes of a sha256
+_MANY = 4  # one of so many new: the file lacks a language, or all
 _SAME = 0.999  # cosine from which the embedder counts as the one that made the file
 
 
@@ -42,13 +43,15 @@ class Shipped:
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One unit vector of `dim` floats for each text, in their order. Raises what the embedder raises."""
+        if len(texts) == 1:  # a message, or one correction: nothing of it ships, so nothing is read or compared
+            return self.embedder.embed(texts)
         names = [_name(text) for text in texts]
         if not self._kept:
             self._kept = self._trusted(dict(zip(names, texts, strict=True)))
         kept = self._kept
         new = {name: text for name, text in zip(names, texts, strict=True) if name not in kept}
         made = dict(zip(new, self.embedder.embed(list(new.values())), strict=True)) if new else {}
-        if len(new) > 1:  # a lone text is a message, never worth asking what ships
+        if _MANY * len(new) > len(texts):  # few are the person's own: to ask what ships takes .75 s, to embed them less
             ships = {_name(text) for text in self._texts()} & new.keys()
             if ships:
                 self._kept = kept = kept | {name: np.array(made[name], np.float32) for name in ships}

@@ -37,17 +37,14 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     if request.param == "smollm2":
         yield request.getfixturevalue("smollm")
         return
+    made: Any
     if request.param == "llama-server":  # it tells its form and its context
-        remote = RemoteEngine(request.getfixturevalue("smollm_llama_server"))
+        made = RemoteEngine(request.getfixturevalue("smollm_llama_server"))
     elif request.param.startswith("remote"):
         url, family = request.getfixturevalue("smollm_server"), "chatml" if request.param == "remote" else None
-        remote = RemoteEngine(url, MODEL, family=family, n_ctx=N_CTX)
-    if request.param in ("llama-server", "remote", "remote chat"):
-        yield remote
-        remote.close()
-        return
-    if request.param == "qwen":
-        made: Engine = LlamaEngine(core_path("qwen2.5-coder-1.5b"), n_ctx=2048, trusted=True)
+        made = RemoteEngine(url, MODEL, family=family, n_ctx=N_CTX)
+    elif request.param == "qwen":
+        made = LlamaEngine(core_path("qwen2.5-coder-1.5b"), n_ctx=2048, trusted=True)
     else:
         arch = "qwen2" if request.param == "isolated" else request.param
         path = tiny.core(tmp_path_factory.mktemp("core") / "core.gguf", arch, n_ctx_train=4096)

@@ -13,6 +13,7 @@ import pytest
 
 from tests import tiny
 from tests.engine.openai_server import MODEL, llama_serving, smollm_llama_server  # noqa: F401 - a fixture
+from tests.engine.test_contract import SCHEMA
 from tests.engine.test_remote import GREEDY, asked, said
 from twin.engine.llama import LlamaEngine
 from twin.engine.remote import RemoteEngine
@@ -21,7 +22,6 @@ from twin.prompt import FAMILIES
 from twin.types import Adapter
 
 pytestmark = pytest.mark.llama_server
-SCHEMA = {"type": "object", "properties": {"colour": {"enum": ["red", "green"]}}, "required": ["colour"]}
 
 
 @pytest.fixture(scope="module")

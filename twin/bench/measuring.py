@@ -147,7 +147,7 @@ class _Bench:
                 self.left_out.append(f"{metric} at {at}: read {len(readings)} times, which gives no interval")
                 continue
             low, value, high = interval(readings)
-            high = max(value, min(high, HIGHEST[UNITS[metric]]))  # of two readings that differ it reaches anywhere
+            high = min(high, HIGHEST[UNITS[metric]])  # of two readings that differ it reaches anywhere
             yield Figure(metric=metric, unit=UNITS[metric], value=value, low=low, high=high,
                          n=len(readings), at=at)
 
